@@ -65,6 +65,10 @@ class AggregateFeature:
         Microseconds that must have passed before an event counts: the window is ``(t - delay - w, t - delay]``.
     resolution
         Microseconds to which times are cut in this feature's storage; None for exact windows.
+    via
+        Fields under which the events are fed, where these are not the entity's key; the feature is always read under
+        the entity's key. ``by: sender, via: receiver_id`` asks what the account that now sends has received. None
+        where both are the key.
     """
 
     name: str
@@ -77,6 +81,7 @@ class AggregateFeature:
     prior: bool = False
     delay: int = 0
     resolution: int | None = None
+    via: tuple[str, ...] | None = None
 
     @property
     def outputs(self) -> tuple[tuple[str, Window | None], ...]:
