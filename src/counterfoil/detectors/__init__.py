@@ -1,0 +1,1 @@
+"""The built-in detectors: definitions in YAML like any other, so they serve as the examples too."""

@@ -108,7 +108,9 @@ class Batch:
             np.concatenate([batch.nulls for batch in batches], axis=1),
             Texts(
                 np.concatenate([batch.texts.heap for batch in batches]),
-                np.concatenate([batch.texts.offset + start for batch, start in zip(batches, starts, strict=False)], axis=1),
+                np.concatenate(
+                    [batch.texts.offset + start for batch, start in zip(batches, starts, strict=False)], axis=1
+                ),
                 np.concatenate([batch.texts.length for batch in batches], axis=1),
             ),
         )

@@ -140,7 +140,7 @@ class Schema:
 
     @cached_property
     def text_columns(self) -> tuple[int, ...]:
-        """Columns that hold text; row ``1 + i`` of ``Texts`` belongs to ``text_columns[i]`` (row 0 is the event's id)."""
+        """Columns that hold text; row ``1 + i`` of ``Texts`` belongs to ``text_columns[i]`` (row 0: the event's id)."""
         return tuple(index for index, each in enumerate(self.columns) if each.type.is_text)
 
     def with_columns(self, extra: Iterable[Field]) -> Schema:

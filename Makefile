@@ -1,0 +1,69 @@
+# One recipe file: the same commands for people, scripts and CI. `make` alone lists them.
+
+PYTHON ?= python3
+ROUNDS ?= 2000
+UV ?= uv
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+BENCH_STAMP := $(VENV)/.installed-bench
+# Hashes make the lock binding; wheels alone, so that no compiler is needed and nothing runs at install time.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCKED := $(INSTALL) --require-hashes --only-binary :all: --requirement
+CODE := src tests benchmarks
+# A numba-compiled function is cached beside its source, so two workers share what one has compiled.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test bench lint format crash lock clean
+
+help:  ## List the commands
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP)  ## Set up .venv from the locked versions, with everything that the commands and tests need
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("counterfoil needs Python 3.11 or newer; say which: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
+	@echo "Setting up $(VENV) (a minute or two the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(LOCKED) requirements/dev.txt
+	@$(INSTALL) --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(BENCH_STAMP): $(STAMP) requirements/bench.txt
+	@$(LOCKED) requirements/bench.txt
+	@touch $@
+
+demo: venv  ## Watch generated payments being decided, live in the terminal
+	@$(BIN)/counterfoil demo
+
+test: venv  ## Run all tests, with branch coverage
+	@$(PYTEST) --cov --cov-report=term
+
+bench: $(BENCH_STAMP)  ## Measure every number that README states, and print its table
+	@$(BIN)/python -m benchmarks.run
+
+lint: venv  ## Check style, format, types and the direction of imports
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/mypy $(CODE)
+	@$(BIN)/lint-imports
+
+format: venv  ## Put the code into its one format
+	@$(BIN)/ruff check --fix --exit-zero --select I $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+crash: venv  ## Kill the detector ROUNDS times at random instants and compare the decision logs
+	@$(BIN)/python -m tests.crash.campaign --rounds $(ROUNDS)
+
+lock:  ## Renew the lock files from pyproject.toml (needs uv)
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--custom-compile-command "make lock" --extra sql --group dev pyproject.toml --output-file requirements/dev.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--custom-compile-command "make lock" --constraints requirements/dev.txt --group bench pyproject.toml \
+		--output-file requirements/bench.txt
+
+clean:  ## Remove everything that make and the tests have made
+	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
