@@ -1,0 +1,172 @@
+"""The payments stream of a believable bank: ordinary life, regular payments and stories, merged in time order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+
+from counterfoil.errors import ConfigurationError
+from counterfoil.events.generators import habits
+from counterfoil.events.generators.columns import EVENT, EventColumns, blank_rows
+from counterfoil.events.generators.draws import subject_key
+from counterfoil.events.generators.ordinary import live_ordinary_life
+from counterfoil.events.generators.outcomes import outcomes_of
+from counterfoil.events.generators.population import Rows, World, build_world
+from counterfoil.events.generators.whereabouts import DAY_MS
+
+START = datetime(2026, 1, 5, tzinfo=UTC)
+"""A Monday: when the stream begins unless told otherwise."""
+CUSTOMERS_MAX = 50_000_000
+"""More would not fit the eight digits of a customer's id beside the companies."""
+CHUNK_EVENTS = 65_536
+
+_SLICE_CANDIDATES = 262_144
+"""Candidates of ordinary life gone through at once: about 90,000 events, 9 MB. With very many customers more, so that
+merging what is pending, which grows with the customers, stays cheap beside it."""
+_ORDINARY_SHARE = 0.80
+"""How much of all events begins as a candidate of ordinary life; the rest follows from it or is regular or a story."""
+
+
+class PaymentsGenerator:
+    """Generates the events of a bank: transactions, log-ins, profile changes and outcomes, with labelled fraud.
+
+    The stream is endless and a pure function of the parameters: neither the size of the chunks nor how many of them
+    are taken changes a byte of it.
+
+    Parameters
+    ----------
+    seed
+        Another seed is another bank.
+    customers
+        How many people bank there, 1 to 50,000,000. Together with ``events_per_customer_day`` they fix how fast
+        time goes by in the stream.
+    start
+        When it begins; naive times are UTC.
+    days
+        How long it lasts; endless where None.
+    fraud_share
+        The share of transactions that are fraudulent, 0 to 0.05.
+    events_per_customer_day
+        How much happens, of all kinds, 0.01 to 100.
+
+    Examples
+    --------
+    >>> generator = PaymentsGenerator(seed=7, customers=500)
+    >>> events = next(generator.chunks(count=3))
+    >>> len(events), events.to_ndjson().count(b"\\n")
+    (3, 3)
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        customers: int = 10_000,
+        start: datetime = START,
+        days: float | None = None,
+        fraud_share: float = 0.005,
+        events_per_customer_day: float = 1.5,
+    ) -> None:
+        _check("seed", seed, 0, 2**63 - 1)
+        _check("customers", customers, 1, CUSTOMERS_MAX)
+        _check("fraud_share", fraud_share, 0.0, 0.05)
+        _check("events_per_customer_day", events_per_customer_day, 0.01, 100.0)
+        if days is not None:
+            _check("days", days, 0.0, 36_525.0)
+        self.seed = seed
+        self.customers = customers
+        self.start = start if start.tzinfo else start.replace(tzinfo=UTC)
+        if not datetime(1971, 1, 1, tzinfo=UTC) <= self.start <= datetime(2200, 1, 1, tzinfo=UTC):
+            raise ConfigurationError(f"start: found {start.isoformat()}; allowed: 1971-01-01 to 2200-01-01")
+        self.days = days
+        self.fraud_share = fraud_share
+        self.events_per_customer_day = events_per_customer_day
+
+    def chunks(self, count: int | None = None, size: int = CHUNK_EVENTS) -> Iterator[EventColumns]:
+        """Yield the stream from its beginning.
+
+        Parameters
+        ----------
+        count
+            Stop after so many events; None goes on until ``days`` are over, or for ever.
+        size
+            The largest number of events in a chunk.
+        """
+        left = count
+        for events in self._slices():
+            at = 0
+            while at < len(events) and left != 0:
+                past = min(len(events), at + size, at + (left if left is not None else size))
+                yield events[at:past]
+                if left is not None:
+                    left -= past - at
+                at = past
+            if left == 0:
+                return
+
+    def _slices(self) -> Iterator[EventColumns]:
+        world = build_world(self.seed, self.customers)
+        start = int((self.start - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1))
+        end = None if self.days is None else start + round(self.days * DAY_MS)
+        key = subject_key(self.seed, "ids")
+        last_seen = np.zeros(self.customers, np.int64)
+        pending = blank_rows(0)
+        candidates = max(_SLICE_CANDIDATES, self.customers // 20)
+        step_ms = DAY_MS / self._candidates_a_day(world)
+        begin, first = start, 0
+        while end is None or begin < end:
+            past = start + int((first + candidates) * step_ms)
+            rows, extra = _live(world, first, candidates, start, step_ms, begin, past, last_seen)
+            told = [pending, extra, outcomes_of(rows), outcomes_of(extra)]
+            pool = np.concatenate(told)
+            pool = pool[np.argsort(pool["time"], kind="stable")]
+            due = int(np.searchsorted(pool["time"], past))
+            merged = _merge(rows, pool[:due])
+            pending = pool[due:]
+            if end is not None and past >= end:
+                merged = merged[: int(np.searchsorted(merged["time"], end))]
+            yield EventColumns(merged, key)
+            begin, first = past, first + candidates
+
+    def _candidates_a_day(self, world: World) -> float:
+        """Return how many candidates it takes for the wanted number of events."""
+        lively = world.hours.mean(axis=2) @ np.array([5, 2]) / 7
+        persona = world.customers["persona"][world.slots[:: max(1, len(world.slots) // 1_000_000)]]
+        kept = lively[persona].mean() * habits.WEEKDAYS.mean() * habits.MONTHS.mean() / habits.LIVELIEST
+        return float(self.customers * self.events_per_customer_day * _ORDINARY_SHARE / kept)
+
+
+def _check(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigurationError(f"{name}: found {value}; allowed: {low} to {high}")
+
+
+def _live(
+    world: World,
+    first: int,
+    candidates: int,
+    start: int,
+    step_ms: float,
+    begin: int,
+    past: int,
+    last_seen: npt.NDArray[np.int64],
+) -> tuple[Rows, Rows]:
+    first_day = begin // DAY_MS - 1
+    days = np.arange(first_day, past // DAY_MS + 2)
+    months = days.astype("datetime64[D]").astype("datetime64[M]")
+    seasons = habits.WEEKDAYS[(days + 3) % 7] * habits.MONTHS[months.astype(np.int64) % 12]
+    days_of_month = (days.astype("datetime64[D]") - months).astype(np.int64) + 1
+    rows = np.empty(candidates, EVENT)
+    extra = np.empty(candidates, EVENT)
+    count, more = live_ordinary_life(
+        world, first, start, step_ms, first_day, seasons, days_of_month, last_seen, rows, extra
+    )
+    return rows[:count], extra[:more]
+
+
+def _merge(first: Rows, second: Rows) -> Rows:
+    """Merge rows that are in time order; of equal times the first come first."""
+    rows = np.concatenate([first, second])
+    return rows[np.argsort(rows["time"], kind="stable")]
