@@ -2,9 +2,9 @@
 
 All get the same events from memory, each in the form it likes best (columns; Python objects), in one thread of one
 process, and all must equal an independent computation in numpy before a time is printed. river and bytewax run twice:
-in their usual form (``TimeRolling`` around river's own statistics; ``stateful_map``), and in the fastest form that their
-interfaces offer to somebody who writes the statistics himself (one ``TimeRolling`` a window around one object that keeps
-all three; ``stateful_batch``). bytewax's own windows give a value when a window closes, not at each event.
+in their usual form (``TimeRolling`` around river's own statistics; ``stateful_map``), and in the fastest form that
+their interfaces offer to somebody who writes the statistics himself (one ``TimeRolling`` a window around one object
+that keeps all three; ``stateful_batch``). bytewax's own windows give a value when a window closes, not at each event.
 """
 
 from __future__ import annotations
