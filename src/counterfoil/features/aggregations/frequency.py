@@ -1,0 +1,60 @@
+"""How usual a value is for the entity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numba as nb
+import numpy as np
+
+from counterfoil.events.batch import Words
+from counterfoil.features import layout
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Value
+
+if TYPE_CHECKING:
+    from counterfoil.features.planner import StagePlanner
+
+
+class Frequency(Aggregation):
+    """The share of the entity's events that have the same value as the deciding event.
+
+    Events without a value do not count; null where the deciding event has none, or where no event is left.
+    """
+
+    name = "frequency"
+
+    def plan(self, request: Request, planner: StagePlanner) -> None:
+        """Keep the values, and how often each occurs in the window."""
+        feature = request.feature
+        track = planner.track(feature, only_present=True)
+        high, low = track.edges(feature, request.window)
+        argument = feature.arguments[0]
+        word, tally = track.tally(layout.TALLY_FREQUENCY, layout.RAW, argument, request.window, feature.delay)
+        operation = Operation(layout.FREQUENCY, request.output, high, low, word, tally=tally)
+        operation.first_input = planner.input(argument)
+        track.add(feature, operation)
+
+    def twin(self, rows: Sequence[Row], own: tuple[Value, ...], time: int, divisor: float) -> Value:  # noqa: ARG002
+        """Compare each row's value with the event's own."""
+        values = [row.values[0] for row in rows if row.values[0] is not None]
+        if own[0] is None or not values:
+            return None
+        return float(sum(value == own[0] for value in values)) / float(len(values))
+
+    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:  # noqa: ARG002
+        """Return ``avg`` of the comparison."""
+        return f"avg(CAST(({arguments[0]}) = ({own[0]}) AS INTEGER))"
+
+
+@nb.njit(nogil=True, cache=True)
+def occurrences(
+    arena: Words, address: np.int64, mask: np.int64, stride: np.int64, word: np.int64, low: np.int64, high: np.int64,
+    value: np.int64,
+) -> np.int64:
+    """Count the entries of ``[low, high)`` that hold a value."""
+    count = 0
+    for sequence in range(low, high):
+        if arena[address + (sequence & mask) * stride + word] == value:
+            count += 1
+    return count

@@ -1,0 +1,93 @@
+"""The standard deviation of a number (of a sample: n - 1); of money in major units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numba as nb
+import numpy as np
+
+from counterfoil.events.batch import Words
+from counterfoil.features import layout, wide
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Value
+from counterfoil.features.aggregations.sum import sum_float
+from counterfoil.rules.types import Base
+
+if TYPE_CHECKING:
+    from counterfoil.features.planner import StagePlanner
+
+
+class Std(Aggregation):
+    """``stddev_samp(x)``: null for fewer than two values.
+
+    Of money and whole numbers it is exact up to the last rounding, however large the values and however small their
+    spread: sums of squares are kept in 128 bits. Of floats it loses digits where the spread is a millionth of the mean.
+    """
+
+    name = "std"
+    resolvable = True
+
+    def plan(self, request: Request, planner: StagePlanner) -> None:
+        """Keep running totals of the values and of their squares."""
+        feature = request.feature
+        track = planner.track(feature)
+        high, low = track.edges(feature, request.window)
+        is_float = request.types[0].base is Base.FLOAT
+        track.add(
+            feature,
+            Operation(
+                layout.STD_FLOAT if is_float else layout.STD_INTEGER,
+                request.output,
+                high,
+                low,
+                track.total(feature, is_float=is_float),
+                track.present(feature),
+                track.squares(feature, is_float=is_float),
+                divisor=request.divisor,
+            ),
+        )
+
+    def twin(self, rows: Sequence[Row], own: tuple[Value, ...], time: int, divisor: float) -> Value:  # noqa: ARG002
+        """Whole numbers: ``n * sum(x * x) - sum(x) ** 2`` without rounding. Floats: the same in floats."""
+        values = [row.values[0] for row in rows if row.values[0] is not None]
+        count = len(values)
+        if count < 2:
+            return None
+        total = sum(values)
+        squares = sum(value * value for value in values)
+        if all(isinstance(value, int) for value in values):
+            spread = float(count * squares - total * total)
+        else:
+            spread = max(float(count) * squares - total * total, 0.0)
+        return math.sqrt(spread / (float(count) * float(count - 1))) / divisor
+
+    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:  # noqa: ARG002
+        """Return ``stddev_samp(x)``."""
+        return f"stddev_samp({arguments[0]})"
+
+
+@nb.njit(inline="always")
+def std_integer(
+    arena: Words, high: np.int64, low: np.int64, word: np.int64, square: np.int64, count: np.int64, divisor: np.float64
+) -> np.float64:
+    """Return the deviation of whole numbers from their running totals at two entries; there must be two or more."""
+    squares_high, squares_low = wide.subtract(
+        np.uint64(arena[high + square]),
+        np.uint64(arena[high + square + 1]),
+        np.uint64(arena[low + square]),
+        np.uint64(arena[low + square + 1]),
+    )
+    spread = wide.spread(count, arena[high + word] - arena[low + word], squares_high, squares_low)
+    return math.sqrt(spread / (np.float64(count) * np.float64(count - 1))) / divisor
+
+
+@nb.njit(inline="always")
+def std_float(
+    arena: Words, high: np.int64, low: np.int64, word: np.int64, square: np.int64, count: np.int64
+) -> np.float64:
+    """Return the deviation of floats; there must be two or more."""
+    total = sum_float(arena, high, low, word)
+    spread = np.float64(count) * sum_float(arena, high, low, square) - total * total
+    return math.sqrt(max(spread, 0.0) / (np.float64(count) * np.float64(count - 1)))

@@ -1,0 +1,161 @@
+"""How a stage's plan and state are laid out in flat arrays: the names of the columns that kernels index by.
+
+A stage keeps, for each entity, a *record* (fixed words) and, for each of its *tracks*, a *ring*: the entity's events of
+one kind in time order, as entries of fixed width in a growing ring buffer. An entry holds its time and running totals,
+so that any additive aggregate over any window is a difference of two entries, and a window costs one remembered place
+(its *edge*), however long it is and however hot the key.
+
+Record: ``[clock, track 0 …, track 1 …, tally 0 …]``. A track's part is ``[ring, floor, head, first, edge places …]``:
+
+- ring: address of the ring in the arena (shifted left by 6) and the binary logarithm of its capacity; 0 for none yet;
+- floor: sequence number of the oldest entry kept. It stands for everything before: it is in no window itself;
+- head: sequence number of the next entry; entry 0 is a sentinel before all time whose totals are zero;
+- first: the smallest time ever seen.
+
+Nothing here is specific to a detector: one compiled kernel serves all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+TIME_NONE = np.iinfo(np.int64).min
+"""Time of the sentinel: before every event."""
+TIME_NEVER = np.iinfo(np.int64).max
+
+# Columns of the table of tracks.
+TRACK_KIND = 0
+TRACK_ROLE = 1
+TRACK_MASK = 2
+"""Row of the inputs that must be true for an event to enter; -1 for every event of the kind."""
+TRACK_STRIDE = 3
+"""Words an entry."""
+TRACK_RECORD = 4
+"""Where the track's part of the record begins."""
+TRACK_HORIZON = 5
+"""Microseconds behind the newest entry that are kept for certain: longest window and delay, and the lateness."""
+TRACK_EDGES = 6
+TRACK_EDGE_COUNT = 7
+TRACK_MEASURES = 8
+TRACK_MEASURE_COUNT = 9
+TRACK_RESOLUTION = 10
+TRACK_EXTREMES = 11
+"""How many of its measures keep extremes of blocks (for min and max over windows)."""
+TRACK_TALLIES = 12
+TRACK_TALLY_COUNT = 13
+TRACK_OPERATIONS_PRIOR = 14
+TRACK_OPERATION_COUNT_PRIOR = 15
+TRACK_OPERATIONS = 16
+TRACK_OPERATION_COUNT = 17
+TRACK_EDGES_PRIOR = 18
+"""1 where the edges are needed before the event enters."""
+TRACK_COLUMNS = 19
+
+# A track's part of a record.
+RING = 0
+FLOOR = 1
+HEAD = 2
+FIRST = 3
+PLACES = 4
+
+RING_SHIFT = 6
+RING_FIRST = 2
+"""Binary logarithm of a ring's first capacity: the sentinel and three events."""
+
+# Columns of the table of measures: the words an entry has beside its time.
+MEASURE_CODE = 0
+MEASURE_WORD = 1
+"""Word within the entry."""
+MEASURE_INPUT = 2
+"""Row of the inputs that holds the value; -1 where only the mask counts."""
+MEASURE_MASK = 3
+"""Row of the inputs that must be true; -1 for always."""
+MEASURE_FLOAT = 4
+"""1 where the value is a float."""
+MEASURE_PAIR = 5
+"""Number of the measure in the map of pairs; -1 where it has none."""
+MEASURE_BLOCK = 6
+"""Which of the track's extremes this is; -1 for none."""
+MEASURE_COLUMNS = 7
+
+ADD_INTEGER = 0
+ADD_ONE = 1
+ADD_FLOAT = 2
+ADD_SQUARE_INTEGER = 3
+ADD_SQUARE_FLOAT = 4
+RAW = 5
+RUNNING_MIN = 6
+RUNNING_MAX = 7
+RUNNING_DISTINCT = 8
+VALUE_NEXT = 9
+"""Two words: the value, and the time of its next occurrence."""
+RAW_MIN = 10
+"""A raw value that also keeps minima of blocks."""
+RAW_MAX = 11
+
+# Columns of the table of tallies: counts of values within one window, kept up to date with it.
+TALLY_CODE = 0
+TALLY_MEASURE = 1
+TALLY_RECORD = 2
+"""Word of the record: place of the window's edge; the number of values follows."""
+TALLY_PAIR = 3
+TALLY_LIFETIME = 4
+TALLY_COLUMNS = 5
+
+TALLY_DISTINCT = 0
+TALLY_FREQUENCY = 1
+
+# Columns of the table of operations: one a feature.
+OPERATION_CODE = 0
+OPERATION_HIGH = 1
+"""Edge (within the track) where the window ends; -1 for now."""
+OPERATION_LOW = 2
+"""Edge where it begins; -1 for the beginning."""
+OPERATION_WORD = 3
+OPERATION_COUNT_WORD = 4
+"""Word with the running count of rows that have a value; -1 where every entry has one."""
+OPERATION_SQUARE_WORD = 5
+OPERATION_OUTPUT = 6
+"""Row of the output."""
+OPERATION_FIRST_INPUT = 7
+OPERATION_SECOND_INPUT = 8
+OPERATION_TALLY = 9
+OPERATION_BLOCK = 10
+OPERATION_COLUMNS = 11
+
+# The shard's own counters.
+META_ENTITIES = 0
+META_ARENA = 1
+"""First free word of the arena."""
+META_PAIRS = 2
+META_FREE = 8
+"""Heads of the lists of freed rings: 48 capacities a track."""
+FREE_CAPACITIES = 48
+
+ARENA_START = 64
+"""The arena's first words stay zero: they are the entry before the beginning."""
+
+STATUS_DONE = 0
+STATUS_ARENA_FULL = 1
+
+# Codes of operations: which kernel makes the feature.
+COUNT_ROWS = 0
+COUNT_TOTAL = 1
+SUM_INTEGER = 2
+SUM_FLOAT = 3
+MEAN_INTEGER = 4
+MEAN_FLOAT = 5
+STD_INTEGER = 6
+STD_FLOAT = 7
+SHARE = 8
+EXTREME = 9
+"""Minimum or maximum over a window; the tally column says which: bit 0 largest, bit 1 float."""
+RUNNING_EXTREME = 10
+LAST = 11
+TIME_SINCE = 12
+AGE = 13
+DISTANCE = 14
+SPEED = 15
+DISTINCT = 16
+DISTINCT_LIFETIME = 17
+FREQUENCY = 18

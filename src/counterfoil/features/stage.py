@@ -1,0 +1,236 @@
+"""Stages: the state of one entity kind each, in shards, behind one kernel call a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from counterfoil.errors import LimitError, StorageError
+from counterfoil.events.batch import Bytes, Words
+from counterfoil.features import index, layout, pairs
+from counterfoil.features import stage_kernel as kernel
+from counterfoil.features.addresses import address_of
+from counterfoil.features.memory import reserve
+from counterfoil.features.planner import StagePlan
+
+STATE_BYTES_DEFAULT = 1 << 36
+"""Address space for the rings of one shard, and again for its records: memory is used only where it is written."""
+
+
+@dataclass(slots=True)
+class Shard:
+    """The state of one shard of a stage."""
+
+    table: Words
+    records: Words
+    arena: Words
+    pairs: Words
+    meta: Words
+
+    @classmethod
+    def empty(cls, plan: StagePlan, state_bytes: int) -> Shard:
+        """Return a shard that knows no entity."""
+        words = state_bytes // 8
+        meta = np.zeros(layout.META_FREE + layout.FREE_CAPACITIES * max(len(plan.tracks), 1), np.int64)
+        meta[layout.META_ARENA] = layout.ARENA_START
+        return cls(
+            reserve(2 * index.CAPACITY_FIRST),
+            reserve(words),
+            reserve(words),
+            reserve(pairs.WORDS * pairs.CAPACITY_FIRST),
+            meta,
+        )
+
+    @property
+    def entities(self) -> int:
+        """How many entities it knows."""
+        return int(self.meta[layout.META_ENTITIES])
+
+
+@dataclass(frozen=True, slots=True)
+class StageBatch:
+    """What stages read of a batch and where they write: see ``stage_kernel.run_stages``."""
+
+    keys: Words
+    kinds: npt.NDArray[np.int16]
+    times: Words
+    decided: Words
+    inputs: Words
+    input_nulls: Bytes
+    outputs: Words
+    output_nulls: Bytes
+    late: Bytes
+
+
+class Stages:
+    """All stages of a detector.
+
+    Parameters
+    ----------
+    plans
+        One a stage.
+    key_rows
+        For each plan: the rows of the keys under which it is read and fed.
+    shards
+        How many parts each stage's state is divided into, by hash of the key.
+    threads
+        How many of them run at once.
+    lateness
+        Microseconds by which an event may be older than its entity's newest.
+    state_bytes
+        Limit on the bytes of records, and of rings, of one shard.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[StagePlan],
+        key_rows: Sequence[tuple[int, int]],
+        shards: int,
+        threads: int,
+        lateness: int,
+        state_bytes: int = STATE_BYTES_DEFAULT,
+    ) -> None:
+        self.plans = tuple(plans)
+        self._key_rows = tuple(key_rows)
+        self._shards = shards
+        self._threads = threads
+        self._lateness = lateness
+        self._state_bytes = state_bytes
+        self._pool = ThreadPoolExecutor(threads, "stage") if threads > 1 else None
+        self._state = [[Shard.empty(plan, state_bytes) for _ in range(shards)] for plan in self.plans]
+        self._directory = np.zeros((len(self.plans) * shards, kernel.DIRECTORY_COLUMNS), np.int64)
+        self._fill_directory()
+
+    def update(self, batch: StageBatch) -> None:
+        """Carry a batch through every stage.
+
+        Raises
+        ------
+        LimitError
+            When a stage's state would outgrow its limit. What the batch had done by then stays done: start again from
+            the last snapshot.
+        """
+        self._make_room(len(batch.times))
+        rows = len(self._directory)
+        if self._pool is None or len(batch.times) < _PARALLEL_MIN or rows < 2:
+            self._check(self._run(0, rows, batch))
+            return
+        futures = [self._pool.submit(self._run, row, row + 1, batch) for row in self._order()]
+        for future in futures:
+            self._check(future.result())
+
+    def _order(self) -> list[int]:
+        """Return the directory's rows, costly stages first, so that the last to end is a short one."""
+        cost = [len(plan.operations) + 4 * len(plan.tracks) for plan in self.plans]
+        return sorted(range(len(self._directory)), key=lambda row: -cost[row // self._shards])
+
+    def _run(self, first: int, last: int, batch: StageBatch) -> int:
+        return int(
+            kernel.run_stages(
+                self._directory, first, last, batch.keys, batch.kinds, batch.times, batch.decided, batch.inputs,
+                batch.inputs.view(np.float64), batch.input_nulls, batch.outputs, batch.outputs.view(np.float64),
+                batch.output_nulls, batch.late, self._lateness,
+            )
+        )
+
+    def _check(self, status: int) -> None:
+        if status != layout.STATUS_DONE:
+            message = (
+                f"the state of one shard has reached its limit of {self._state_bytes:,} bytes; raise "
+                "limits.state_bytes, use more shards, shorter windows, or a resolution"
+            )
+            raise LimitError(message)
+
+    def _make_room(self, events: int) -> None:
+        """See to it that indexes and maps of pairs can take whatever a batch brings."""
+        changed = False
+        for plan, shards in zip(self.plans, self._state, strict=True):
+            for shard in shards:
+                table = index.with_room(shard.table, shard.entities, 2 * events)
+                pair_table = pairs.with_room(
+                    shard.pairs, int(shard.meta[layout.META_PAIRS]), 2 * events * plan.pairs
+                )
+                changed |= table is not shard.table or pair_table is not shard.pairs
+                shard.table, shard.pairs = table, pair_table
+                if (shard.entities + 2 * events) * plan.record_words > len(shard.records):
+                    self._check(layout.STATUS_ARENA_FULL)
+        if changed:
+            self._fill_directory()
+
+    def _fill_directory(self) -> None:
+        for number, (plan, keys) in enumerate(zip(self.plans, self._key_rows, strict=True)):
+            for place, shard in enumerate(self._state[number]):
+                row = self._directory[number * self._shards + place]
+                row[kernel.TRACKS], row[kernel.TRACKS_ROWS] = address_of(plan.tracks), len(plan.tracks)
+                row[kernel.EDGES], row[kernel.EDGES_ROWS] = address_of(plan.edges), len(plan.edges)
+                row[kernel.MEASURES], row[kernel.MEASURES_ROWS] = address_of(plan.measures), len(plan.measures)
+                row[kernel.TALLIES], row[kernel.TALLIES_ROWS] = address_of(plan.tallies), len(plan.tallies)
+                row[kernel.OPERATIONS], row[kernel.OPERATIONS_ROWS] = address_of(plan.operations), len(plan.operations)
+                row[kernel.DIVISORS] = plan.divisors.ctypes.data
+                row[kernel.TABLE], row[kernel.TABLE_WORDS] = address_of(shard.table), len(shard.table)
+                row[kernel.RECORDS], row[kernel.RECORDS_WORDS] = address_of(shard.records), len(shard.records)
+                row[kernel.ARENA], row[kernel.ARENA_WORDS] = address_of(shard.arena), len(shard.arena)
+                row[kernel.PAIRS], row[kernel.PAIRS_WORDS] = address_of(shard.pairs), len(shard.pairs)
+                row[kernel.META], row[kernel.META_WORDS] = address_of(shard.meta), len(shard.meta)
+                row[kernel.RECORD_WORDS] = plan.record_words
+                row[kernel.READ_KEY], row[kernel.FEED_KEY] = keys
+                row[kernel.SHARD], row[kernel.SHARDS] = place, self._shards
+                row[kernel.PLACES_MAX] = plan.places_max
+
+    def entities(self) -> dict[str, int]:
+        """Return how many entities each stage knows."""
+        return {
+            plan.name: sum(shard.entities for shard in shards)
+            for plan, shards in zip(self.plans, self._state, strict=True)
+        }
+
+    def state_bytes(self) -> int:
+        """Return the bytes that are in use."""
+        return sum(array.nbytes for array in self.snapshot().values())
+
+    def snapshot(self) -> dict[str, Words]:
+        """Return the state as named arrays: views, valid until the next batch."""
+        arrays: dict[str, Words] = {}
+        for plan, shards in zip(self.plans, self._state, strict=True):
+            for place, shard in enumerate(shards):
+                prefix = f"{plan.name}/{place}"
+                arrays[f"{prefix}/table"] = shard.table
+                arrays[f"{prefix}/records"] = shard.records[: shard.entities * plan.record_words]
+                arrays[f"{prefix}/arena"] = shard.arena[: int(shard.meta[layout.META_ARENA])]
+                arrays[f"{prefix}/pairs"] = shard.pairs
+                arrays[f"{prefix}/meta"] = shard.meta
+        return arrays
+
+    def restore(self, arrays: Mapping[str, Words]) -> None:
+        """Take over a state that ``snapshot`` gave, of the same detector and number of shards.
+
+        Raises
+        ------
+        StorageError
+            When an array is missing, or there are more shards than here.
+        """
+        if sum(name.endswith("/table") for name in arrays) != len(self.plans) * self._shards:
+            message = f"the snapshot was not taken with {self._shards} shards of {len(self.plans)} stages"
+            raise StorageError(message)
+        for plan, shards in zip(self.plans, self._state, strict=True):
+            for place, shard in enumerate(shards):
+                fresh = Shard.empty(plan, self._state_bytes)
+                for name in ("table", "records", "arena", "pairs", "meta"):
+                    stored = arrays.get(f"{plan.name}/{place}/{name}")
+                    if stored is None:
+                        message = f"the snapshot lacks {plan.name}/{place}/{name}"
+                        raise StorageError(message)
+                    if name in ("table", "pairs"):
+                        setattr(fresh, name, reserve(len(stored)))
+                    getattr(fresh, name)[: len(stored)] = stored
+                shard.table, shard.records, shard.arena = fresh.table, fresh.records, fresh.arena
+                shard.pairs, shard.meta = fresh.pairs, fresh.meta
+        self._fill_directory()
+
+
+_PARALLEL_MIN = 256
+"""Events in a batch below which handing it to threads costs more than it gains."""

@@ -1,0 +1,84 @@
+"""Arithmetic wider than a word, so that running sums are exact whatever comes in and goes out.
+
+A *wide* number is two 64-bit words. For squares of integers it is an unsigned 128-bit integer (high, low); for sums of
+floats it is a fixed-point number: a signed whole part and a fraction in units of 2**-64.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba as nb
+import numpy as np
+
+FLOAT_LIMIT = 2.0**62
+"""A float whose magnitude reaches this does not fit the fixed-point sums: the aggregate treats it as null."""
+
+
+@nb.njit(inline="always")
+def multiply(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """Return the 128-bit product of two unsigned words as (high, low)."""
+    mask = np.uint64(0xFFFFFFFF)
+    half = np.uint64(32)
+    a_low, a_high = a & mask, a >> half
+    b_low, b_high = b & mask, b >> half
+    low = a_low * b_low
+    middle = a_high * b_low + (low >> half)
+    cross = a_low * b_high + (middle & mask)
+    return a_high * b_high + (middle >> half) + (cross >> half), (cross << half) | (low & mask)
+
+
+@nb.njit(inline="always")
+def add(a_high: np.uint64, a_low: np.uint64, b_high: np.uint64, b_low: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """Return the sum of two wide numbers, modulo 2**128."""
+    low = a_low + b_low
+    carry = np.uint64(1) if low < a_low else np.uint64(0)
+    return a_high + b_high + carry, low
+
+
+@nb.njit(inline="always")
+def subtract(a_high: np.uint64, a_low: np.uint64, b_high: np.uint64, b_low: np.uint64) -> tuple[np.uint64, np.uint64]:
+    """Return the difference of two wide numbers, modulo 2**128."""
+    borrow = np.uint64(1) if a_low < b_low else np.uint64(0)
+    return a_high - b_high - borrow, a_low - b_low
+
+
+@nb.njit(inline="always")
+def magnitude(value: np.int64) -> np.uint64:
+    """Return the absolute value of a word, unsigned."""
+    return np.uint64(value) if value >= 0 else np.uint64(0) - np.uint64(value)
+
+
+@nb.njit(inline="always")
+def square(value: np.int64) -> tuple[np.uint64, np.uint64]:
+    """Return the square of a signed word as (high, low)."""
+    unsigned = magnitude(value)
+    return multiply(unsigned, unsigned)
+
+
+@nb.njit(inline="always")
+def fixed(value: np.float64) -> tuple[np.uint64, np.uint64]:
+    """Return a float as a fixed-point number (whole, fraction)."""
+    whole = math.floor(value)
+    fraction = value - whole
+    if fraction >= 1.0:
+        # A tiny negative value: its distance from -1 rounds to 1.
+        return np.uint64(np.int64(whole) + 1), np.uint64(0)
+    return np.uint64(np.int64(whole)), np.uint64(fraction * 18446744073709551616.0)
+
+
+@nb.njit(inline="always")
+def from_fixed(whole: np.uint64, fraction: np.uint64) -> np.float64:
+    """Return the float nearest to a fixed-point number."""
+    return np.float64(np.int64(whole)) + np.float64(fraction) * 5.421010862427522e-20
+
+
+@nb.njit(inline="always")
+def spread(count: np.int64, total: np.int64, squares_high: np.uint64, squares_low: np.uint64) -> np.float64:
+    """Return ``count * squares - total ** 2``, computed exactly in 128 bits and rounded once at the end."""
+    n = np.uint64(count)
+    high, low = multiply(squares_low, n)
+    high += squares_high * n
+    square_high, square_low = square(total)
+    high, low = subtract(high, low, square_high, square_low)
+    return np.float64(high) * 18446744073709551616.0 + np.float64(low)

@@ -1,0 +1,257 @@
+"""The compiled detector: a pure, deterministic program from batches to decisions.
+
+It has state and nothing else: no clock, no randomness, no files. The same events in the same order per entity give the
+same decisions, bit for bit, whatever the size of the batches and the number of shards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from counterfoil.decisions.decided import Decided
+from counterfoil.decisions.episodes import Episodes
+from counterfoil.decisions.scoring import COMBINATIONS, score_rules, settle
+from counterfoil.detector import Detector
+from counterfoil.events.batch import Batch, Words
+from counterfoil.events.duplicates import Duplicates
+from counterfoil.events.identity import IdentityKey
+from counterfoil.features.definition import AggregateFeature, DerivedFeature
+from counterfoil.features.keys import Keys
+from counterfoil.features.planner import Inputs, StagePlanner
+from counterfoil.features.stage import STATE_BYTES_DEFAULT, StageBatch, Stages
+from counterfoil.features.typing import result_type
+from counterfoil.rules.expression import Expression, ExpressionCompiler, Source, Variable
+from counterfoil.rules.program import ExpressionProgram, assemble
+from counterfoil.rules.types import FLOAT, Base, ValueType
+
+
+class Program:
+    """A detector, compiled.
+
+    Parameters
+    ----------
+    detector
+        The definition.
+    key
+        Hashes ids; the decoders must use the same.
+    shards
+        How many parts each stage's state is divided into. It changes nothing but speed.
+    threads
+        How many shards are worked on at once.
+    state_bytes
+        Limit on the bytes of records, and of rings, of one shard of one stage.
+
+    Raises
+    ------
+    DefinitionError
+        When an expression of the definition does not compile.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        key: IdentityKey | None = None,
+        shards: int = 1,
+        threads: int = 1,
+        state_bytes: int = STATE_BYTES_DEFAULT,
+    ) -> None:
+        self.detector = detector
+        self.key = key or IdentityKey()
+        self.shards = shards
+        scorer = _ScorerPlan(detector, self.key)
+        planners = scorer.planners
+        fields = list(dict.fromkeys(each for planner in planners for each in (planner.entity.key, planner.feed_key)))
+        episode_fields = {entity.name: entity.key for entity in detector.entities}
+        fields += [each for each in dict.fromkeys(episode_fields.values()) if each not in fields]
+        self.feature_names = detector.feature_names
+        self.feature_types = scorer.types
+        self.rule_names = tuple(rule.name for rule in detector.rules)
+        self.rule_uses = tuple(expression.uses for expression in scorer.rules)
+        self._keys = Keys(detector.schema, fields, self.key)
+        self._inputs_program = scorer.inputs_program
+        self._inputs_rows = max(len(scorer.inputs.rows), 1)
+        self._conditions = scorer.conditions
+        self._policy = scorer.policy
+        self._work_rows = scorer.work_rows
+        self._scores = np.array([rule.score for rule in detector.rules], np.float64)
+        self._least = np.array([rule.then.severity if rule.then else 0 for rule in detector.rules], np.uint8)
+        self._combination = COMBINATIONS.index(detector.policy.combine)
+        self._decides = np.array([kind.decide for kind in detector.schema.kinds], np.bool_)
+        self._duplicates = Duplicates(detector.dedupe)
+        self._episodes = Episodes(
+            detector.rules, {name: fields.index(each) for name, each in episode_fields.items()}
+        )
+        self.stages = Stages(
+            [planner.pack() for planner in planners],
+            [(fields.index(planner.entity.key), fields.index(planner.feed_key)) for planner in planners],
+            shards,
+            threads,
+            detector.max_lateness,
+            state_bytes,
+        )
+
+    def process(self, batch: Batch) -> Decided:
+        """Decide a batch and move the state on.
+
+        Parameters
+        ----------
+        batch
+            Events in arrival order.
+
+        Raises
+        ------
+        LimitError
+            When the state reaches its limit; the program is then no longer fit for use.
+        """
+        marked = self._duplicates.mark(batch)
+        if marked is None:
+            return self._decide(batch, batch, np.arange(len(batch)), np.zeros(0, np.int64), np.zeros(0, np.int64))
+        duplicate, first = marked
+        kept = np.flatnonzero(duplicate == 0)
+        repeats = np.flatnonzero(duplicate)
+        return self._decide(batch, batch.take(kept), kept, repeats, first[repeats])
+
+    def _decide(self, batch: Batch, fresh: Batch, kept: Words, duplicates: Words, firsts: Words) -> Decided:
+        size = len(fresh)
+        decides = self._decides[fresh.kind]
+        rows = np.flatnonzero(decides)
+        m = len(rows)
+        column = np.full(size, -1, np.int64)
+        column[rows] = np.arange(m)
+        inputs = np.zeros((self._inputs_rows, size), np.int64)
+        input_nulls = np.zeros((self._inputs_rows, size), np.uint8)
+        self._inputs_program.run(fresh, np.arange(size), inputs, input_nulls)
+        keys = self._keys.of(fresh)
+        # Rows a page apart would all fall into the same few sets of the processor's cache.
+        width = m if m < 64 else m + (72 - m % 64) % 64
+        work = np.zeros((self._work_rows, width), np.int64)
+        work_nulls = np.ones((self._work_rows, width), np.uint8)
+        late = np.zeros(m, np.uint8)
+        self.stages.update(
+            StageBatch(keys, fresh.kind, fresh.time, column, inputs, input_nulls, work, work_nulls, late)
+        )
+        self._conditions.run(fresh, rows, work, work_nulls)
+        features, rules = len(self.feature_names), len(self.rule_names)
+        hits = np.zeros((rules, m), np.uint8)
+        score = np.zeros(m, np.float64)
+        score_rules(work, work_nulls, features, self._scores, self._combination, m, hits, score)
+        work.view(np.float64)[features + rules, :m] = score
+        work_nulls[features + rules] = 0
+        self._policy.run(fresh, rows, work, work_nulls)
+        outcome = np.zeros(m, np.uint8)
+        raised = settle(
+            work, work_nulls, features + rules + 1, features + rules + 2, hits, self._least, m, outcome
+        )
+        decided = Decided(
+            rows, score, outcome, hits, late, work[:features, :m], work_nulls[:features, :m], duplicates, firsts,
+            size - m,
+        )
+        if raised:
+            decided.alerts = self._episodes.update(fresh, decided, keys)
+        if len(duplicates):
+            decided.rows = kept[rows]
+        return decided
+
+    def entities(self) -> dict[str, int]:
+        """Return how many entities each stage knows."""
+        return self.stages.entities()
+
+    def state_bytes(self) -> int:
+        """Return how many bytes of state are in use."""
+        return sum(array.nbytes for array in self.snapshot().values())
+
+    def snapshot(self) -> dict[str, Words]:
+        """Return the state as named arrays: views, valid until the next batch."""
+        arrays = self.stages.snapshot()
+        arrays |= {f"duplicates/{name}": array for name, array in self._duplicates.snapshot().items()}
+        arrays["episodes"] = self._episodes.snapshot()
+        return arrays
+
+    def restore(self, arrays: Mapping[str, Words]) -> None:
+        """Take over a state that ``snapshot`` gave, of the same detector and number of shards.
+
+        Raises
+        ------
+        StorageError
+            When it is of another shape.
+        """
+        self.stages.restore({name: array for name, array in arrays.items() if name.count("/") == 2})
+        self._duplicates.restore(arrays["duplicates/table"], arrays["duplicates/meta"])
+        self._episodes.restore(arrays["episodes"])
+
+
+class _ScorerPlan:
+    """Compiles everything that a definition says, once, before the first event."""
+
+    def __init__(self, detector: Detector, key: IdentityKey) -> None:
+        self.detector = detector
+        lists = {each.name: each for each in detector.lists}
+        columns = {
+            each.name: Variable(ValueType.of(each), Source.EVENT, index)
+            for index, each in enumerate(detector.schema.columns)
+        }
+        times = {kind.time: Variable(ValueType(Base.TIME), Source.TIME) for kind in detector.schema.kinds}
+        self._names: dict[str, Variable] = times | columns
+        event = ExpressionCompiler(dict(self._names), key, lists)
+        self.inputs = Inputs(
+            lambda text: event.compile(text, "features").type,
+            frozenset(
+                (kind.name, each.name) for kind in detector.schema.kinds for each in kind.fields if each.required
+            ),
+        )
+        self._derived: list[tuple[Expression, int]] = []
+        self.types: tuple[ValueType, ...] = ()
+        self.planners = self._plan_features(key, lists)
+        self.inputs_program = assemble(
+            [(event.compile(text, "features"), row) for text, row in self.inputs.rows.items()]
+        )
+        features = len(self.types)
+        compiler = ExpressionCompiler(dict(self._names), key, lists)
+        self.rules = [
+            compiler.compile(rule.when, f"rules[{number}].when", Base.BOOL)
+            for number, rule in enumerate(detector.rules)
+        ]
+        self.conditions: ExpressionProgram = assemble(
+            [*self._derived, *((rule, features + number) for number, rule in enumerate(self.rules))]
+        )
+        score = features + len(self.rules)
+        compiler = ExpressionCompiler(self._names | {"score": Variable(FLOAT, Source.WORK, score)}, key, lists)
+        self.policy = assemble(
+            [
+                (compiler.compile(detector.policy.review or "false", "policy.review", Base.BOOL), score + 1),
+                (compiler.compile(detector.policy.block or "false", "policy.block", Base.BOOL), score + 2),
+            ]
+        )
+        self.work_rows = score + 3
+
+    def _plan_features(self, key: IdentityKey, lists: Mapping[str, object]) -> list[StagePlanner]:
+        """Plan the aggregates stage by stage and compile the derived features; give each its row and type."""
+        detector = self.detector
+        kinds = detector.schema.kind_index
+        entities = {entity.name: entity for entity in detector.entities}
+        planners: dict[tuple[str, tuple[str, ...] | None], StagePlanner] = {}
+        rows = {name: row for row, name in enumerate(detector.feature_names)}
+        types: list[ValueType] = []
+        for number, feature in enumerate(detector.features):
+            if isinstance(feature, DerivedFeature):
+                compiler = ExpressionCompiler(dict(self._names), key, lists)  # type: ignore[arg-type]
+                expression = compiler.compile(feature.expr, f"features[{number}].expr")
+                self._derived.append((expression, rows[feature.name]))
+                types.append(expression.type)
+                self._names[feature.name] = Variable(expression.type, Source.WORK, rows[feature.name])
+                continue
+            assert isinstance(feature, AggregateFeature)
+            via = feature.via if feature.via != entities[feature.by].key else None
+            known = (feature.by, via)
+            if known not in planners:
+                planners[known] = StagePlanner(entities[feature.by], via, kinds, self.inputs, detector.max_lateness)
+            arguments = tuple(self.inputs.type_of(argument) for argument in feature.arguments)
+            planners[known].add(feature, arguments, rows)
+            result = result_type(feature, arguments)
+            for name, _ in feature.outputs:
+                types.append(result)
+                self._names[name] = Variable(result, Source.WORK, rows[name])
+        self.types = tuple(types)
+        return list(planners.values())
