@@ -260,7 +260,8 @@ class _Translator:
         call = called(node)
         if call is not None:
             return self._call(node, *call)
-        return self._unknown(node)
+        self._unknown(node)
+        return None
 
     def _all(self, nodes: Sequence[exp.Expression]) -> list[Operation] | None:
         """Translate several nodes: all of them, so that each problem is found."""
@@ -692,7 +693,7 @@ def _words_equal_to(value_type: ValueType, value: Operation) -> list[int]:
     return [] if word is None else [word]
 
 
-def _cast_to(target: exp.DataType.Type, operand: Operation) -> Operation | None:
+def _cast_to(target: object, operand: Operation) -> Operation | None:
     base = operand.type.base
     if target in _FLOAT_TYPES:
         if base is Base.BOOL:

@@ -116,7 +116,10 @@ BLOCK = 256
 """Rows a block: a register is then 2 KB, and the dozen that are alive at a time stay in the first-level cache."""
 
 EARTH_RADIUS = 6371.0088
-"""Mean radius R1 = (2a + b) / 3 of the WGS 84 ellipsoid in kilometres (IUGG: Moritz, Geodetic Reference System 1980)."""
+"""Mean radius (2a + b) / 3 of the WGS 84 ellipsoid in kilometres.
+
+Moritz: Geodetic Reference System 1980, Journal of Geodesy 74 (2000), 128.
+"""
 
 # numba takes plain integers at module level for constants: the switch over them becomes one jump.
 _LAST_OF_ONE = int(Code.MEMBER)
@@ -261,6 +264,8 @@ def run(  # noqa: C901 - one switch, and each of its branches a loop of a line o
     one, two = np.uint8(1), np.uint8(2)
     for start in range(0, total, BLOCK):
         n = min(BLOCK, total - start)
+        # An unsigned index spares the check for negative ones, which keeps numba's loops from vectorising.
+        origin = np.uint64(start)
         for at in range(code.shape[0]):
             op, t, a, b, c, d = code[at, 0], code[at, 1], code[at, 2], code[at, 3], code[at, 4], code[at, 5]
             first, second = code[at, 6], code[at, 7]
@@ -274,17 +279,17 @@ def run(  # noqa: C901 - one switch, and each of its branches a loop of a line o
             # Loads, the commonest.
             if op == _EVENT:
                 for i in range(n):
-                    r[t, i] = values[first, rows[start + i]]
+                    r[t, i] = values[first, np.uint64(rows[origin + np.uint64(i)])]
                 for i in range(n):
-                    null[t, i] = value_nulls[first, rows[start + i]]
+                    null[t, i] = value_nulls[first, np.uint64(rows[origin + np.uint64(i)])]
             elif op == _WORK:
                 for i in range(n):
-                    r[t, i] = work[first, start + i]
+                    r[t, i] = work[first, origin + np.uint64(i)]
                 for i in range(n):
-                    null[t, i] = work_nulls[first, start + i]
+                    null[t, i] = work_nulls[first, origin + np.uint64(i)]
             elif op == _CLOCK_TIME:
                 for i in range(n):
-                    r[t, i] = time[rows[start + i]]
+                    r[t, i] = time[np.uint64(rows[origin + np.uint64(i)])]
                 for i in range(n):
                     null[t, i] = 0
             elif op == _CONSTANT:
@@ -294,9 +299,10 @@ def run(  # noqa: C901 - one switch, and each of its branches a loop of a line o
                     null[t, i] = np.uint8(second)
             elif op == _STORE:
                 for i in range(n):
-                    work[first, start + i] = r[a, i] if null[a, i] == 0 else 0
+                    x = r[a, i]
+                    work[first, origin + np.uint64(i)] = x if null[a, i] == 0 else 0
                 for i in range(n):
-                    work_nulls[first, start + i] = null[a, i]
+                    work_nulls[first, origin + np.uint64(i)] = null[a, i]
 
             # Three-valued logic: false and anything is false, true or anything is true, else null is null.
             elif op == _AND:
@@ -328,37 +334,46 @@ def run(  # noqa: C901 - one switch, and each of its branches a loop of a line o
             # Choices.
             elif op == _SELECT:
                 for i in range(n):
-                    chosen = null[a, i] == 0 and r[a, i] != 0
-                    r[t, i] = r[b, i] if chosen else r[c, i]
-                    null[t, i] = null[b, i] if chosen else null[c, i]
+                    # Both are read whatever the choice: a load that may not happen keeps the loop from vectorising.
+                    x, y = r[b, i], r[c, i]
+                    r[t, i] = x if (null[a, i] == 0) & (r[a, i] != 0) else y
+                for i in range(n):
+                    null_x, null_y = null[b, i], null[c, i]
+                    null[t, i] = null_x if (null[a, i] == 0) & (r[a, i] != 0) else null_y
             elif op == _COALESCE:
                 for i in range(n):
-                    r[t, i] = r[a, i] if null[a, i] == 0 else r[b, i]
-                    null[t, i] = 0 if null[a, i] == 0 or null[b, i] == 0 else max(null[a, i], null[b, i])
+                    x, y = r[a, i], r[b, i]
+                    r[t, i] = x if null[a, i] == 0 else y
+                for i in range(n):
+                    null[t, i] = 0 if (null[a, i] == 0) | (null[b, i] == 0) else max(null[a, i], null[b, i])
             elif op == _NULL_IF:
                 for i in range(n):
                     r[t, i] = r[a, i]
                     null[t, i] = _bad(null[a, i], null[b, i] == 0 and r[b, i] != 0, one)
             elif op == _LEAST:
                 for i in range(n):
-                    keep = null[b, i] != 0 or (null[a, i] == 0 and r[a, i] <= r[b, i])
+                    keep = (null[b, i] != 0) | ((null[a, i] == 0) & (r[a, i] <= r[b, i]))
                     r[t, i] = r[a, i] if keep else r[b, i]
-                    null[t, i] = 0 if null[a, i] == 0 or null[b, i] == 0 else max(null[a, i], null[b, i])
+                for i in range(n):
+                    null[t, i] = 0 if (null[a, i] == 0) | (null[b, i] == 0) else max(null[a, i], null[b, i])
             elif op == _GREATEST:
                 for i in range(n):
-                    keep = null[b, i] != 0 or (null[a, i] == 0 and r[a, i] >= r[b, i])
+                    keep = (null[b, i] != 0) | ((null[a, i] == 0) & (r[a, i] >= r[b, i]))
                     r[t, i] = r[a, i] if keep else r[b, i]
-                    null[t, i] = 0 if null[a, i] == 0 or null[b, i] == 0 else max(null[a, i], null[b, i])
+                for i in range(n):
+                    null[t, i] = 0 if (null[a, i] == 0) | (null[b, i] == 0) else max(null[a, i], null[b, i])
             elif op == _FLOAT_LEAST:
                 for i in range(n):
-                    keep = null[b, i] != 0 or (null[a, i] == 0 and f[a, i] <= f[b, i])
+                    keep = (null[b, i] != 0) | ((null[a, i] == 0) & (f[a, i] <= f[b, i]))
                     f[t, i] = f[a, i] if keep else f[b, i]
-                    null[t, i] = 0 if null[a, i] == 0 or null[b, i] == 0 else max(null[a, i], null[b, i])
+                for i in range(n):
+                    null[t, i] = 0 if (null[a, i] == 0) | (null[b, i] == 0) else max(null[a, i], null[b, i])
             elif op == _FLOAT_GREATEST:
                 for i in range(n):
-                    keep = null[b, i] != 0 or (null[a, i] == 0 and f[a, i] >= f[b, i])
+                    keep = (null[b, i] != 0) | ((null[a, i] == 0) & (f[a, i] >= f[b, i]))
                     f[t, i] = f[a, i] if keep else f[b, i]
-                    null[t, i] = 0 if null[a, i] == 0 or null[b, i] == 0 else max(null[a, i], null[b, i])
+                for i in range(n):
+                    null[t, i] = 0 if (null[a, i] == 0) | (null[b, i] == 0) else max(null[a, i], null[b, i])
 
             # Comparisons.
             elif op == _EQUAL:

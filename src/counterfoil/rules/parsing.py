@@ -79,12 +79,13 @@ def _parse(text: str, path: str) -> exp.Expression:
         raise DefinitionError([_syntax_problem(error, text, path)]) from None
     except RecursionError:
         raise DefinitionError([_too_deep(path)]) from None
-    except Exception as error:  # noqa: BLE001 - whatever a parser does with text from outside, it is the text's fault
+    except Exception as error:
+        # Whatever a parser does with text from outside, it is the text's fault.
         raise DefinitionError([Problem(path, shorten(text), _WANTED, shorten(str(error)))]) from None
     if len(trees) != 1:
         raise DefinitionError([Problem(path, f"{len(trees)} expressions", "one expression", "leave out the semicolon")])
     tree = trees[0]
-    if tree is None:
+    if not isinstance(tree, exp.Expression):
         raise DefinitionError([Problem(path, "nothing", _WANTED)])
     return tree
 

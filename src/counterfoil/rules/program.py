@@ -170,8 +170,6 @@ def _registers(steps: Sequence[_Step]) -> Iterator[tuple[int, list[int]]]:
                 count += 1
             target = where[index] = free.pop()
         yield target, operands
-        for argument in set(step.arguments):
-            if last_use[argument] == index:
-                free.append(where.pop(argument))
+        free.extend(where.pop(argument) for argument in set(step.arguments) if last_use[argument] == index)
         if index not in last_use and step.code is not Code.STORE:
             free.append(where.pop(index))
