@@ -77,6 +77,8 @@ _NO_OBJECT = _failure(ReasonCode.NOT_AN_OBJECT, Expected.NOTHING)
 _DEEP = _failure(ReasonCode.TOO_DEEP, Expected.NOTHING)
 _TWICE = _failure(ReasonCode.DUPLICATE_KEY, Expected.NOTHING)
 
+_KNOWN_UNKNOWN = -2
+
 _INVALID_JSON = reason_number(ReasonCode.INVALID_JSON)
 _TRUNCATED = reason_number(ReasonCode.TRUNCATED)
 _RECORD_TOO_LARGE = reason_number(ReasonCode.RECORD_TOO_LARGE)
@@ -89,7 +91,7 @@ _QUOTE, _COMMA, _COLON, _OPEN, _CLOSE, _OPEN_ARRAY, _CLOSE_ARRAY = 34, 44, 58, 1
 _MINUS, _PLUS, _POINT, _ZERO, _NEWLINE, _RETURN = 45, 43, 46, 48, 10, 13
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _skip_spaces(data: Bytes, at: int) -> int:
     """Return the place of the next byte that is no space within a line."""
     while data[at] == 32 or data[at] == 9 or data[at] == _RETURN:
@@ -97,21 +99,21 @@ def _skip_spaces(data: Bytes, at: int) -> int:
     return at
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _string_failure(status: int) -> int:
     if status == STRING_BAD_UTF8:
         return _NO_UTF8
     return _NO_ESCAPE if status == STRING_BAD_ESCAPE else _NO_CHARACTER
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _skip_digits(data: Bytes, at: int) -> int:
     while 48 <= data[at] <= 57:
         at += 1
     return at
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _scan_number(data: Bytes, at: int) -> tuple[int, int]:
     """Return the place behind a number and ``NUMBER``, or the place of the fault and a failure."""
     if data[at] == _MINUS:
@@ -139,7 +141,7 @@ def _scan_number(data: Bytes, at: int) -> tuple[int, int]:
     return at, NUMBER
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _scan_scalar(data: Bytes, at: int) -> tuple[int, int]:
     """Return the place behind a value that is no object or array, and what it is or a failure."""
     byte = data[at]
@@ -160,7 +162,7 @@ def _scan_scalar(data: Bytes, at: int) -> tuple[int, int]:
     return at, _NO_VALUE
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _scan_member_name(data: Bytes, at: int) -> tuple[int, int]:
     """Return the place of the value behind a name and its colon, and 0 or a failure."""
     if data[at] != _QUOTE:
@@ -174,7 +176,7 @@ def _scan_member_name(data: Bytes, at: int) -> tuple[int, int]:
     return _skip_spaces(data, at + 1), 0
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _scan_nested(data: Bytes, at: int, levels: int) -> tuple[int, int]:
     """Return the place behind an object or array, and what it is or a failure; no deeper than ``levels``."""
     result = OBJECT if data[at] == _OPEN else ARRAY
@@ -214,7 +216,7 @@ def _scan_nested(data: Bytes, at: int, levels: int) -> tuple[int, int]:
                 return at, outcome
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _scan_value(data: Bytes, at: int, levels: int) -> tuple[int, int]:
     """Return the place behind a value, and what it is or a failure."""
     if data[at] == _OPEN or data[at] == _OPEN_ARRAY:
@@ -222,9 +224,12 @@ def _scan_value(data: Bytes, at: int, levels: int) -> tuple[int, int]:
     return _scan_scalar(data, at)
 
 
-@nb.njit(nogil=True, cache=True)
-def _find_slot(data: Bytes, start: int, length: int, tables: FieldTables) -> int:
-    """Return the slot of a name; -1 where nobody knows it."""
+@nb.njit(nogil=True, cache=True, _nrt=False)
+def _slot_of_name(
+    data: Bytes, start: int, end: int, tables: FieldTables, unknown: UnknownFields, stamp: int
+) -> int:
+    """Return the slot of a name; -1 where it has none, ``_KNOWN_UNKNOWN`` where the record has it already."""
+    length = end - start
     mask = len(tables.table) - 1
     place = name_hash(data, start, length) & mask
     while tables.table[place]:
@@ -234,10 +239,10 @@ def _find_slot(data: Bytes, start: int, length: int, tables: FieldTables) -> int
         ):
             return slot
         place = (place + 1) & mask
-    return -1
+    return _KNOWN_UNKNOWN if note_unknown(unknown, find_unknown(unknown, data, start, length), stamp) else -1
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _scan_object(
     data: Bytes, at: int, tables: FieldTables, slots: Slots, unknown: UnknownFields, follow: Words, scratch: Bytes
 ) -> tuple[int, int, int]:
@@ -272,13 +277,13 @@ def _scan_object(
             end, status = scan_string(data, at)
             if status < 0:
                 return end, _string_failure(status), -1
-            text, start, length = data, at, end - at
             if status == STRING_ESCAPED:
-                text, start, length = scratch, 0, unescape(data, at, end, scratch, 0)
-            slot = _find_slot(text, start, length, tables)
+                slot = _slot_of_name(scratch, 0, unescape(data, at, end, scratch, 0), tables, unknown, stamp)
+            else:
+                slot = _slot_of_name(data, at, end, tables, unknown, stamp)
             if slot >= 0:
                 follow[previous] = slot
-            elif note_unknown(unknown, find_unknown(unknown, text, start, length), stamp):
+            elif slot == _KNOWN_UNKNOWN:
                 return at, _TWICE, -1
             at = end + 1
         at = _skip_spaces(data, at)
@@ -307,7 +312,7 @@ def _scan_object(
         at = _skip_spaces(data, at + 1)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _decode_lines(
     data: Bytes,
     size: int,

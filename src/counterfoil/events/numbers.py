@@ -30,7 +30,12 @@ _FLOAT_DIGITS_MAX = 800
 """A double is decided by at most 768 decimal digits; whatever follows only says "a little more"."""
 
 
-@nb.njit(nogil=True, cache=True)
+def float_limbs() -> npt.NDArray[np.uint64]:
+    """Return room for two big integers of 2,000 decimal digits: the longest that ``parse_float`` divides."""
+    return np.zeros((2, 250), np.uint64)
+
+
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def split_decimal(data: Bytes, start: int, end: int) -> tuple[int, bool, np.uint64, int, int, bool]:
     """Read a decimal number: sign, digits, point, exponent.
 
@@ -101,7 +106,7 @@ def split_decimal(data: Bytes, start: int, end: int) -> tuple[int, bool, np.uint
     return NUMBER_OK, negative, mantissa, power, power + kept - 1, more
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def parse_scaled(data: Bytes, start: int, end: int, scale: int, floor: bool) -> tuple[int, int]:
     """Return a status and a decimal number times ten to the ``scale``, as an exact int64.
 
@@ -138,9 +143,12 @@ def parse_scaled(data: Bytes, start: int, end: int, scale: int, floor: bool) -> 
     return NUMBER_OK, -np.int64(mantissa) if negative else np.int64(mantissa)
 
 
-@nb.njit(nogil=True, cache=True)
-def parse_float(data: Bytes, start: int, end: int) -> tuple[int, float]:
-    """Return a status and the double nearest to a decimal number, ties to even: the same as Python's ``float``."""
+@nb.njit(nogil=True, cache=True, _nrt=False)
+def parse_float(data: Bytes, start: int, end: int, limbs: npt.NDArray[np.uint64]) -> tuple[int, float]:
+    """Return a status and the double nearest to a decimal number, ties to even: the same as Python's ``float``.
+
+    ``limbs`` is room for the rare long way: see ``float_limbs``.
+    """
     status, negative, mantissa, power, first, more = split_decimal(data, start, end)
     if status != NUMBER_OK:
         return status, 0.0
@@ -155,13 +163,13 @@ def parse_float(data: Bytes, start: int, end: int) -> tuple[int, float]:
     elif not more and -18 <= power < 0:
         value = _divide(mantissa, _POWERS[-power])
     else:
-        value = _long_float(data, start, end, first)
+        value = _long_float(data, start, end, first, limbs)
     if math.isinf(value):
         return NUMBER_RANGE, 0.0
     return NUMBER_OK, -value if negative else value
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _divide(numerator: np.uint64, denominator: np.uint64) -> float:
     """Return the double nearest to a quotient; the denominator is below 2^63, the quotient no subnormal."""
     quotient = numerator // denominator
@@ -187,7 +195,7 @@ def _divide(numerator: np.uint64, denominator: np.uint64) -> float:
     return math.ldexp(np.float64(quotient), exponent + 1)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _multiply_add(limbs: npt.NDArray[np.uint64], factor: int, addend: int) -> None:
     """Multiply a big integer of 32-bit limbs, lowest first, by a small one and add another."""
     carry = np.uint64(addend)
@@ -197,7 +205,7 @@ def _multiply_add(limbs: npt.NDArray[np.uint64], factor: int, addend: int) -> No
         carry >>= np.uint64(32)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _bit_length(limbs: npt.NDArray[np.uint64]) -> int:
     for index in range(len(limbs) - 1, -1, -1):
         if limbs[index]:
@@ -208,7 +216,7 @@ def _bit_length(limbs: npt.NDArray[np.uint64]) -> int:
     return 0
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _shift_left(limbs: npt.NDArray[np.uint64], bits: int) -> None:
     whole, part = bits // 32, np.uint64(bits % 32)
     for index in range(len(limbs) - 1, -1, -1):
@@ -220,7 +228,7 @@ def _shift_left(limbs: npt.NDArray[np.uint64], bits: int) -> None:
         limbs[index] = value & np.uint64(0xFFFFFFFF)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _at_least(left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]) -> bool:
     for index in range(len(left) - 1, -1, -1):
         if left[index] != right[index]:
@@ -228,7 +236,7 @@ def _at_least(left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]) -> bo
     return True
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _subtract(left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]) -> None:
     borrow = np.uint64(0)
     for index in range(len(left)):
@@ -237,16 +245,15 @@ def _subtract(left: npt.NDArray[np.uint64], right: npt.NDArray[np.uint64]) -> No
         left[index] = difference & np.uint64(0xFFFFFFFF)
 
 
-@nb.njit(nogil=True, cache=True)
-def _long_float(data: Bytes, start: int, end: int, first: int) -> float:
+@nb.njit(nogil=True, cache=True, _nrt=False)
+def _long_float(data: Bytes, start: int, end: int, first: int, limbs: npt.NDArray[np.uint64]) -> float:
     """Return the double nearest to a number whose first digit that counts has the power of ten ``first``.
 
     Big integers divided bit by bit: slow and exact, for the few numbers that have very many digits or are very large
     or very small.
     """
-    size = (_FLOAT_DIGITS_MAX + 1200) * 4 // 32
-    numerator = np.zeros(size, np.uint64)
-    denominator = np.zeros(size, np.uint64)
+    limbs[:] = 0
+    numerator, denominator = limbs[0], limbs[1]
     denominator[0] = 1
     kept = 0
     sticky = False

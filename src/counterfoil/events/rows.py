@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from counterfoil.events.batch import Bytes, Words
 from counterfoil.events.dead_letters import ReasonCode
-from counterfoil.events.identity import hash_bytes, hash_pair
+from counterfoil.events.hashing import hash_padded
+from counterfoil.events.identity import hash_pair
 from counterfoil.events.kinds import MONEY_LIMIT, TIME_MAX, TIME_MIN
 from counterfoil.events.mapping import (
     KIND_END_USE,
@@ -49,6 +50,7 @@ from counterfoil.events.numbers import (
     NUMBER_INEXACT,
     NUMBER_OK,
     NUMBER_RANGE,
+    float_limbs,
     parse_float,
     parse_scaled,
 )
@@ -111,16 +113,14 @@ class Slots(NamedTuple):
     start: Words
     """(slots,): where the value begins, a string without its quote."""
     end: Words
+    limbs: npt.NDArray[np.uint64]
+    """Room for ``parse_float``."""
 
     @classmethod
     def of(cls, slots: int) -> Slots:
         """Return empty slots."""
-        return cls(
-            np.zeros(slots + 1, np.int64),
-            np.zeros(slots, np.uint8),
-            np.zeros(slots, np.int64),
-            np.zeros(slots, np.int64),
-        )
+        stamp, start, end = np.zeros(slots + 1, np.int64), np.zeros(slots, np.int64), np.zeros(slots, np.int64)
+        return cls(stamp, np.zeros(slots, np.uint8), start, end, float_limbs())
 
 
 class Rows(NamedTuple):
@@ -161,7 +161,7 @@ class Rows(NamedTuple):
         )
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def value_in(slots: Slots, slot: int) -> int:
     """Return what stands in a slot of the present record; ``NOTHING`` where the record lacks it or it is null."""
     if slots.stamp[slot] != slots.stamp[-1]:
@@ -173,7 +173,18 @@ def value_in(slots: Slots, slot: int) -> int:
     return value
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
+def kind_of_name(data: Bytes, start: int, end: int, tables: FieldTables) -> int:
+    """Return the number of the kind of a name, or a negative reason."""
+    for kind in range(len(tables.kinds)):
+        if tables.kind_name_length[kind] == end - start and equal_bytes(
+            data, start, tables.kind_names, tables.kind_name_start[kind], end - start
+        ):
+            return kind
+    return -_UNKNOWN_KIND
+
+
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def find_kind(data: Bytes, slots: Slots, tables: FieldTables, scratch: Bytes, at: int) -> int:
     """Return the number of the record's kind, or a negative reason; the heap behind ``at`` is used as scratch."""
     bound = tables.limits[LIMIT_KIND]
@@ -184,21 +195,14 @@ def find_kind(data: Bytes, slots: Slots, tables: FieldTables, scratch: Bytes, at
     if value == NOTHING:
         # A detector of one kind needs nobody to name it.
         return 0 if len(tables.kinds) == 1 else -_MISSING_KIND
-    start, length = slots.start[slot], slots.end[slot] - slots.start[slot]
     if value == ESCAPED_STRING:
-        length = unescape(data, start, slots.end[slot], scratch, at) - at
-        data, start = scratch, at
-    elif value != STRING and value != RAW:
-        return -_UNKNOWN_KIND
-    for kind in range(len(tables.kinds)):
-        if tables.kind_name_length[kind] == length and equal_bytes(
-            data, start, tables.kind_names, tables.kind_name_start[kind], length
-        ):
-            return kind
+        return kind_of_name(scratch, at, unescape(data, slots.start[slot], slots.end[slot], scratch, at), tables)
+    if value == STRING or value == RAW:
+        return kind_of_name(data, slots.start[slot], slots.end[slot], tables)
     return -_UNKNOWN_KIND
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def copy_text(data: Bytes, start: int, end: int, value: int, heap: Bytes, at: int) -> int:
     """Copy the text of a value to a heap and return its length; -1 where the value is none."""
     if value == STRING or value == RAW:
@@ -218,7 +222,21 @@ def copy_text(data: Bytes, start: int, end: int, value: int, heap: Bytes, at: in
     return end - start
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def hash_text(
+    data: Bytes, start: int, value: int, heap: Bytes, at: int, length: int, key: tuple[np.uint64, np.uint64]
+) -> int:
+    """Return the hash of a text that was copied to a heap.
+
+    It is read from where it came, where that holds the same bytes: words that were stored a moment ago at other
+    places than they are loaded from make the processor wait.
+    """
+    if value == ESCAPED_STRING or value == NUMBER:
+        return hash_padded(heap, at, length, key[0], key[1])
+    return hash_padded(data, start, length, key[0], key[1])
+
+
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def read_time(data: Bytes, start: int, end: int, value: int, scale: int, naive: bool) -> tuple[int, int]:
     """Return a reason or 0, and the instant that a value stands for."""
     if value == STRING or value == RAW:
@@ -235,7 +253,7 @@ def read_time(data: Bytes, start: int, end: int, value: int, scale: int, naive: 
     return (0, instant) if status == NUMBER_OK else (_TIME_RANGE, 0)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def read_money(data: Bytes, start: int, end: int, value: int, scale: int) -> tuple[int, int]:
     """Return a reason or 0, and an amount in minor units. A string counts when it is a plain decimal number."""
     if value != NUMBER and value != STRING and value != RAW:
@@ -252,7 +270,7 @@ def read_money(data: Bytes, start: int, end: int, value: int, scale: int) -> tup
     return 0, amount
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def read_integer(data: Bytes, start: int, end: int, value: int) -> tuple[int, int]:
     """Return a reason or 0, and a whole number; ``5.0`` and ``5e0`` are whole, too."""
     if value != NUMBER and value != RAW:
@@ -263,18 +281,20 @@ def read_integer(data: Bytes, start: int, end: int, value: int) -> tuple[int, in
     return (0, number) if status == NUMBER_OK else (_NUMBER_RANGE, 0)
 
 
-@nb.njit(nogil=True, cache=True)
-def read_float(data: Bytes, start: int, end: int, value: int) -> tuple[int, int]:
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def read_float(
+    data: Bytes, start: int, end: int, value: int, limbs: npt.NDArray[np.uint64]
+) -> tuple[int, int]:
     """Return a reason or 0, and the bits of a double."""
     if value != NUMBER and value != RAW:
         return _WRONG_TYPE, 0
-    status, number = parse_float(data, start, end)
+    status, number = parse_float(data, start, end, limbs)
     if status == NUMBER_BAD:
         return _WRONG_TYPE, 0
     return (0, np.float64(number).view(np.int64)) if status == NUMBER_OK else (_NUMBER_RANGE, 0)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def read_bool(data: Bytes, start: int, end: int, value: int) -> tuple[int, int]:
     """Return a reason or 0, and a truth value; a delimited field may say true, false (in any case), 1 or 0."""
     if value == TRUE or value == FALSE:
@@ -294,13 +314,16 @@ def read_bool(data: Bytes, start: int, end: int, value: int) -> tuple[int, int]:
     return _WRONG_TYPE, 0
 
 
-@nb.njit(nogil=True, cache=True)
-def read_word(data: Bytes, start: int, end: int, value: int, kind: int, scale: int, naive: bool) -> tuple[int, int]:
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def read_word(
+    data: Bytes, slots: Slots, slot: int, value: int, kind: int, scale: int, naive: bool
+) -> tuple[int, int]:
     """Return a reason or 0, and the word that a value of a column without text is stored as."""
+    start, end, limbs = slots.start[slot], slots.end[slot], slots.limbs
     if kind == TYPE_MONEY:
         return read_money(data, start, end, value, scale)
     if kind == TYPE_FLOAT:
-        return read_float(data, start, end, value)
+        return read_float(data, start, end, value, limbs)
     if kind == TYPE_BOOL:
         return read_bool(data, start, end, value)
     if kind == TYPE_INTEGER:
@@ -311,7 +334,7 @@ def read_word(data: Bytes, start: int, end: int, value: int, kind: int, scale: i
     return reason, instant
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def event_time(data: Bytes, slots: Slots, tables: FieldTables, kind: int, latest: int) -> tuple[int, int]:
     """Return a reason or 0, and the time of the record; ``latest`` is its arrival and the skew that is allowed."""
     slot = tables.kinds[kind, KIND_TIME_SLOT]
@@ -328,7 +351,7 @@ def event_time(data: Bytes, slots: Slots, tables: FieldTables, kind: int, latest
     return (_TIME_SKEW, 0) if instant > latest else (0, instant)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def clear_row(rows: Rows, row: int) -> None:
     """Make every value of a row null again."""
     for column in range(len(rows.values)):
@@ -339,7 +362,7 @@ def clear_row(rows: Rows, row: int) -> None:
         rows.length[text, row] = -1
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def write_row(
     data: Bytes,
     slots: Slots,
@@ -377,7 +400,8 @@ def write_row(
             return _WRONG_TYPE, slot, kind
         if length > tables.limits[LIMIT_ID]:
             return _ID_TOO_LONG, slot, kind
-        identity = hash_pair(kind + 1, hash_bytes(rows.heap, heap_at, length, key[0], key[1]), key[0], key[1])
+        word = hash_text(data, slots.start[slot], value, rows.heap, heap_at, length, key)
+        identity = hash_pair(kind + 1, word, key[0], key[1])
         rows.offset[0, row] = heap_at
         rows.length[0, row] = length
         heap_at += length
@@ -391,10 +415,11 @@ def write_row(
         column = tables.uses[index, USE_COLUMN]
         kind_type = tables.uses[index, USE_TYPE]
         if value != NOTHING and kind_type <= TYPE_CARD:
-            card = kind_type == TYPE_CARD
-            heap = rows.cards if card else rows.heap
-            at = cards_at if card else heap_at
-            length = copy_text(data, slots.start[slot], slots.end[slot], value, heap, at)
+            # Two branches, not one with either heap: an array chosen at run time is reference-counted at every use.
+            if kind_type == TYPE_CARD:
+                length = copy_text(data, slots.start[slot], slots.end[slot], value, rows.cards, cards_at)
+            else:
+                length = copy_text(data, slots.start[slot], slots.end[slot], value, rows.heap, heap_at)
             if length < 0:
                 reason = _WRONG_TYPE
             elif length > tables.limits[LIMIT_ID] and kind_type != TYPE_CATEGORY:
@@ -403,17 +428,19 @@ def write_row(
                 # An empty id would make one hot entity of all who have none.
                 value = NOTHING
             else:
-                rows.values[column, row] = hash_bytes(heap, at, length, key[0], key[1])
                 rows.nulls[column, row] = 0
-                rows.offset[tables.uses[index, USE_TEXT], row] = at
                 rows.length[tables.uses[index, USE_TEXT], row] = length
-                if card:
+                if kind_type == TYPE_CARD:
+                    rows.offset[tables.uses[index, USE_TEXT], row] = cards_at
                     cards_at += length
                 else:
+                    word = hash_text(data, slots.start[slot], value, rows.heap, heap_at, length, key)
+                    rows.values[column, row] = word
+                    rows.offset[tables.uses[index, USE_TEXT], row] = heap_at
                     heap_at += length
         elif value != NOTHING:
             scale = tables.uses[index, USE_SCALE]
-            reason, word = read_word(data, slots.start[slot], slots.end[slot], value, kind_type, scale, naive)
+            reason, word = read_word(data, slots, slot, value, kind_type, scale, naive)
             rows.values[column, row] = word
             rows.nulls[column, row] = 0
         if value == NOTHING and tables.uses[index, USE_REQUIRED]:

@@ -19,7 +19,7 @@ STRING_CONTROL = -3
 STRING_OPEN = -4
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def utf8_length(data: Bytes, at: int) -> int:
     """Return how many bytes the character beyond ASCII at ``at`` has; 0 where it is no UTF-8 (RFC 3629)."""
     first = data[at]
@@ -49,7 +49,7 @@ def utf8_length(data: Bytes, at: int) -> int:
     return more + 1
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def hex_value(data: Bytes, at: int) -> int:
     """Return the value of four hexadecimal digits; -1 where one is none."""
     value = 0
@@ -66,7 +66,7 @@ def hex_value(data: Bytes, at: int) -> int:
     return value
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def escape_length(data: Bytes, at: int) -> int:
     """Return how many bytes the escape at ``at`` has; 0 where it is none. Half a surrogate pair is none."""
     byte = data[at + 1]
@@ -84,7 +84,7 @@ def escape_length(data: Bytes, at: int) -> int:
     return 12 if 0xDC00 <= second <= 0xDFFF else 0
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def scan_string(data: Bytes, at: int) -> tuple[int, int]:
     """Return the place of the closing quote of the string whose content begins at ``at``, and what it holds.
 
@@ -116,7 +116,7 @@ def scan_string(data: Bytes, at: int) -> tuple[int, int]:
         at += length
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def valid_utf8(data: Bytes, start: int, end: int) -> bool:
     """Return whether a slice is UTF-8; what stands behind it must not be a continuation byte's place to look at."""
     at = start
@@ -131,7 +131,7 @@ def valid_utf8(data: Bytes, start: int, end: int) -> bool:
     return True
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def put_character(target: Bytes, at: int, value: int) -> int:
     """Write one character as UTF-8 and return the place behind it."""
     if value < 0x80:
@@ -153,7 +153,7 @@ def put_character(target: Bytes, at: int, value: int) -> int:
     return at + 4
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def unescape(data: Bytes, start: int, end: int, target: Bytes, at: int) -> int:
     """Write a checked string without its escapes and return the place behind it. It never grows."""
     while start < end:

@@ -25,7 +25,7 @@ _DAY_NAME_SIZE = 9
 _MONTH_DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def days_from_civil(year: int, month: int, day: int) -> int:
     """Return the days from 1970-01-01 to a day of the Gregorian calendar.
 
@@ -40,7 +40,7 @@ def days_from_civil(year: int, month: int, day: int) -> int:
     return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + of_year - 719_468
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _digits(data: Bytes, at: int, count: int) -> int:
     """Return the value of some digits; -1 where one is none."""
     value = 0
@@ -52,7 +52,7 @@ def _digits(data: Bytes, at: int, count: int) -> int:
     return value
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _day(year: int, month: int, day: int) -> int:
     """Return the days since 1970, or the smallest integer where there is no such day."""
     if year < 0 or month < 1 or month > 12 or day < 1:
@@ -63,7 +63,7 @@ def _day(year: int, month: int, day: int) -> int:
     return days_from_civil(year, month, day)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _clock(data: Bytes, at: int) -> int:
     """Return the seconds of a day that ``HH:MM:SS`` stands for; -1 where it is none."""
     if data[at + 2] != 58 or data[at + 5] != 58:
@@ -76,7 +76,7 @@ def _clock(data: Bytes, at: int) -> int:
     return hour * 3600 + minute * 60 + second
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def parse_rfc3339(data: Bytes, start: int, end: int, naive: bool) -> tuple[int, int]:
     """Return a status and the instant that an RFC 3339 text stands for.
 
@@ -118,7 +118,7 @@ def parse_rfc3339(data: Bytes, start: int, end: int, naive: bool) -> tuple[int, 
     return TIME_OK, seconds * SECOND + micros
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _is_day_name(data: Bytes, start: int, length: int) -> bool:
     if length < 6 or length > _DAY_NAME_SIZE:
         return False
@@ -132,7 +132,7 @@ def _is_day_name(data: Bytes, start: int, length: int) -> bool:
     return False
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _month(data: Bytes, at: int) -> int:
     """Return the number of the month whose short English name stands at ``at``; 0 where none does."""
     for month in range(12):
@@ -146,7 +146,7 @@ def _month(data: Bytes, at: int) -> int:
     return 0
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def parse_rfc850(data: Bytes, start: int, end: int) -> tuple[int, int]:
     """Return a status and the instant that an RFC 850 text stands for; the day's name is not held against the date."""
     comma = start
@@ -170,7 +170,7 @@ def parse_rfc850(data: Bytes, start: int, end: int) -> tuple[int, int]:
     return TIME_OK, (days * 86_400 + seconds) * SECOND
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def parse_time_text(data: Bytes, start: int, end: int, naive: bool) -> tuple[int, int]:
     """Return a status and the instant that an RFC 3339 or RFC 850 text stands for."""
     if start < end and 48 <= data[start] <= 57:
@@ -178,7 +178,7 @@ def parse_time_text(data: Bytes, start: int, end: int, naive: bool) -> tuple[int
     return parse_rfc850(data, start, end)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def parse_epoch(data: Bytes, start: int, end: int, scale: int) -> tuple[int, int]:
     """Return a number's status (``NUMBER_OK``, …) and the instant that it stands for.
 

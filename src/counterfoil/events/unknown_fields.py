@@ -59,7 +59,7 @@ class UnknownFields(NamedTuple):
         return counts
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def find_unknown(unknown: UnknownFields, data: Bytes, start: int, length: int) -> int:
     """Return the number of a name, which is added when there is room; -1 where there is none."""
     if length > _NAME_BYTES_MAX:
@@ -83,7 +83,7 @@ def find_unknown(unknown: UnknownFields, data: Bytes, start: int, length: int) -
     return name
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def note_unknown(unknown: UnknownFields, name: int, record: int) -> bool:
     """Note a name of the present record; return whether the record has it already."""
     if name < 0:
@@ -96,7 +96,7 @@ def note_unknown(unknown: UnknownFields, name: int, record: int) -> bool:
     return False
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def count_unknown(unknown: UnknownFields) -> None:
     """Count the names of the present record, which became an event."""
     for index in range(unknown.counters[COUNT_SEEN]):

@@ -80,7 +80,7 @@ store_word = cast("Callable[[Bytes, int, np.uint64], None]", _store_word)
 trailing_zeros = cast("Callable[[np.uint64], int]", _trailing_zeros)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def string_marks(word: np.uint64) -> np.uint64:
     """Return a word whose lowest set bit marks the first byte that is no plain character of a JSON string.
 
@@ -94,14 +94,14 @@ def string_marks(word: np.uint64) -> np.uint64:
     return (found | word) & _HIGHS
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def byte_marks(word: np.uint64, byte: np.uint64) -> np.uint64:
     """Return a word whose lowest set bit marks the first byte that equals ``byte``; 0 where none does."""
     difference = word ^ (byte * _ONES)
     return (difference - _ONES) & ~difference & _HIGHS
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def find_newline(data: Bytes, at: int) -> int:
     """Return the place of the first newline at or after ``at``: a padded buffer always has one."""
     while True:
@@ -111,13 +111,13 @@ def find_newline(data: Bytes, at: int) -> int:
         at += 8
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def first_bytes(word: np.uint64, count: int) -> np.uint64:
     """Return a word with all but its first ``count`` bytes cleared; ``count`` is 1 to 8."""
     return word & (~np.uint64(0) >> np.uint64(64 - 8 * count))
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def equal_bytes(left: Bytes, left_start: int, right: Bytes, right_start: int, length: int) -> bool:
     """Return whether two slices of padded buffers hold the same bytes."""
     at = 0
@@ -131,14 +131,14 @@ def equal_bytes(left: Bytes, left_start: int, right: Bytes, right_start: int, le
     return first_bytes(difference, length - at) == 0
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def copy_bytes(source: Bytes, start: int, length: int, target: Bytes, at: int) -> None:
     """Copy a slice of one padded buffer into another; up to seven bytes behind the slice are overwritten."""
     for offset in range(0, length, 8):
         store_word(target, at + offset, load_word(source, start + offset))
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def name_hash(data: Bytes, start: int, length: int) -> int:
     """Return a quick unkeyed hash of a short name, for tables whose entries are compared in full afterwards."""
     if length == 0:
