@@ -278,7 +278,7 @@ class _Checker:
             allowed = f"nothing: {feature.aggregation} is about the whole past"
             for name, given in (("over", feature.over), ("delay", feature.delay), ("resolution", feature.resolution)):
                 if given:
-                    self.report(f"{path}.{name}", name, allowed)
+                    self.report(f"{path}.{name}", f"{name} beside {feature.aggregation}", allowed)
             return
         for window in feature.over:
             if parse_duration(window.label) != window.length or not window.length:

@@ -9,7 +9,7 @@ from counterfoil.definition.place import Place
 
 
 def read_list_file(place: Place, folder: Path | None) -> tuple[str, ...] | None:
-    """Return the values of the file that a place names: one a line, without empty lines and those that begin with ``#``.
+    """Return the values of the file that a place names: one a line, without empty lines and comments (``#``).
 
     Parameters
     ----------

@@ -96,7 +96,8 @@ class Place:
             return None
         for key in required:
             if key not in found:
-                self.problem(f"{key}: is required", found=f"no {key}")
+                path = step(self.path, key)
+                self.report.problems.append(Problem(path, "nothing", f"a value: {key} is required"))
         for key, place in found.items():
             if key not in allowed:
                 place.problem(", ".join(allowed), nearest(key, allowed), found=f'the unknown key "{key[:80]}"')

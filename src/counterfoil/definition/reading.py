@@ -214,11 +214,12 @@ def _read_feature(place: Place, draft: Draft) -> Feature | None:
     assert parts is not None
     name = parts["name"].name() if "name" in parts else None
     aggregations = [key for key in parts if key in SIGNATURES]
-    if len(aggregations) != 1:
+    # Where the aggregation is misspelt, the unknown key says so.
+    if len(aggregations) > 1 or (not aggregations and len(parts) == len(place.node.value)):
         found = " and ".join(aggregations) or "no aggregation"
         place.problem(f"exactly one of {', '.join(SIGNATURES)}, or expr", found=found)
     by = parts["by"].name() if "by" in parts else None
-    windows = _read_windows(parts["over"]) if "over" in parts else ()
+    windows = _read_windows(parts["over"], name, draft) if "over" in parts else ()
     where = parts["where"].text(TEXT_LIMIT) if "where" in parts else None
     prior = parts["prior"].boolean() if "prior" in parts else False
     delay = parts["delay"].duration() if "delay" in parts else 0
@@ -228,14 +229,17 @@ def _read_feature(place: Place, draft: Draft) -> Feature | None:
         return None
     aggregation = aggregations[0]
     arguments = _read_arguments(parts[aggregation], SIGNATURES[aggregation].argument)
-    if name is None or by is None or windows is None or delay is None or prior is None or arguments is None:
+    if name is None or by is None or arguments is None or (via is None and "via" in parts):
         return None
     kind = _read_kind_of(parts, aggregation, arguments, draft)
     if kind is None:
         return None
     if SIGNATURES[aggregation].argument is Argument.KIND:
         arguments = ()
-    return AggregateFeature(name, aggregation, kind, arguments, by, windows, where, prior, delay, resolution, via)
+    # An option that could not be read is reported: the rest is checked as if it were left out.
+    return AggregateFeature(
+        name, aggregation, kind, arguments, by, windows, where, bool(prior), delay or 0, resolution, via
+    )
 
 
 def _read_derived(place: Place) -> DerivedFeature | None:
@@ -246,20 +250,19 @@ def _read_derived(place: Place) -> DerivedFeature | None:
     return DerivedFeature(name, expression) if name is not None and expression is not None else None
 
 
-def _read_windows(place: Place) -> tuple[Window, ...] | None:
+def _read_windows(place: Place, name: str | None, draft: Draft) -> tuple[Window, ...]:
     windows: list[Window] = []
-    places = place.one_or_more(MAX_WINDOWS, "windows")
-    for each in places:
+    for each in place.one_or_more(MAX_WINDOWS, "windows"):
         length = each.duration()
         if length is None:
-            continue
-        if length == 0:
+            draft.broken.add(f"{name}_{each.node.text}")
+        elif length == 0:
             each.problem("a window longer than nothing")
         elif each.node.text in [window.label for window in windows]:
             each.problem("each window once")
         else:
             windows.append(Window(each.node.text, length))
-    return tuple(windows) if places and len(windows) == len(places) else None
+    return tuple(windows)
 
 
 def _read_arguments(place: Place, argument: Argument) -> tuple[str, ...] | None:

@@ -232,6 +232,8 @@ def parse(text: str, source: str) -> Node:
             composer.take(event)
     except yaml.YAMLError as error:
         composer.problems.append(_syntax_problem(error, source))
+    except UnicodeEncodeError:
+        composer.problems.append(Problem(source, "half of a surrogate pair", "Unicode text"))
     if composer.problems:
         raise DefinitionError(composer.problems)
     return composer.root or Node(None, 1)

@@ -18,7 +18,7 @@ Data = dict[str, Any]
 """Mappings, lists and scalars, as YAML holds them."""
 
 _TEXT_TAG = "tag:yaml.org,2002:str"
-_FLOW_FROM = {"events": 4, "features": 2, "rules": 2, "lists": 2, "entities": 2, "policy": 1}
+_FLOW_FROM = {"events": 4, "features": 2, "rules": 3, "lists": 2, "entities": 2, "policy": 1}
 """From which depth on a part is written on one line."""
 
 
@@ -158,11 +158,12 @@ def _node(value: Any, flow_from: int, depth: int) -> yaml.Node:
         pairs = [(_node(str(key), flow_from, depth), _node(each, flow_from, depth + 1)) for key, each in value.items()]
         return yaml.MappingNode("tag:yaml.org,2002:map", pairs, flow_style=flow)
     if isinstance(value, list):
-        return yaml.SequenceNode(
-            "tag:yaml.org,2002:seq", [_node(each, flow_from, depth + 1) for each in value], flow_style=flow
-        )
+        items = [_node(each, flow_from, depth + 1) for each in value]
+        flow = flow or all(isinstance(each, yaml.ScalarNode) for each in items)
+        return yaml.SequenceNode("tag:yaml.org,2002:seq", items, flow_style=flow)
     if isinstance(value, str):
         # What would be a parameter must not become one.
-        return yaml.ScalarNode(_TEXT_TAG, value.replace("${", "$${"))
+        style = '"' if "'" in value or not value.isprintable() else None
+        return yaml.ScalarNode(_TEXT_TAG, value.replace("${", "$${"), style=style)
     node: yaml.Node = yaml.SafeDumper(StringIO()).represent_data(value)
     return node
