@@ -54,15 +54,11 @@ def bound(
 
 
 @nb.njit(nogil=True, cache=True)
-def logical_floor(
+def _needed_from(
     arena: Words, address: np.int64, mask: np.int64, stride: np.int64, floor: np.int64, head: np.int64,
     horizon: np.int64,
 ) -> np.int64:
-    """Return the newest entry that lies at or before the horizon: what is older was forgotten, kept or not.
-
-    It makes the value of an event beyond the lateness a function of the entity's events alone, not of when a ring
-    happened to be trimmed.
-    """
+    """Return the newest entry that lies at or before the horizon: what is older is not needed any more."""
     newest = arena[address + ((head - 1) & mask) * stride]
     return max(floor, bound(arena, address, mask, stride, floor + 1, floor + 1, head, newest - horizon) - 1)
 
@@ -180,7 +176,7 @@ def _make_room(
     mask = capacity - 1
     floor = records[part + layout.FLOOR]
     head = records[part + layout.HEAD]
-    keep = logical_floor(arena, address, mask, stride, floor, head, tracks[track, layout.TRACK_HORIZON])
+    keep = _needed_from(arena, address, mask, stride, floor, head, tracks[track, layout.TRACK_HORIZON])
     for sequence in range(floor + 1, keep + 1):
         at = entry(address, mask, stride, sequence)
         _forget(arena, table, meta, measures, tallies, tracks, track, records, record, slot, at, sequence)
@@ -437,7 +433,7 @@ def _count_new_values(
 def insert(
     arena: Words, arena_float: nb.float64[:], table: Words, meta: Words, tracks: Words, track: np.int64,
     measures: Words, tallies: Words, records: Words, record: np.int64, slot: np.int64, inputs: Words,
-    inputs_float: nb.float64[:, :], input_nulls: Bytes, row: np.int64, time: np.int64, lateness: np.int64,
+    inputs_float: nb.float64[:, :], input_nulls: Bytes, row: np.int64, time: np.int64,
 ) -> bool:
     """Enter one event into an entity's ring; False where the arena is full."""
     part = record + tracks[track, layout.TRACK_RECORD]
@@ -459,11 +455,6 @@ def insert(
     newest = arena[entry(address, mask, stride, head - 1)]
     sequence = head
     if newest > time:
-        if newest - lateness > time:
-            floor = logical_floor(
-                arena, address, mask, stride, floor, head, tracks[track, layout.TRACK_HORIZON]
-            )
-            time = max(time, arena[entry(address, mask, stride, floor)])
         sequence = bound(arena, address, mask, stride, head, floor + 1, head, time)
     if resolution > 0 and arena[entry(address, mask, stride, sequence - 1)] == time and sequence - 1 > floor:
         _carry_forward(

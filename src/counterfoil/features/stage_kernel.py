@@ -22,7 +22,7 @@ from counterfoil.features.aggregations.std import std_float, std_integer
 from counterfoil.features.aggregations.sum import sum_float
 from counterfoil.features.blocks import extreme
 from counterfoil.features.prefetch import prefetch
-from counterfoil.features.rings import bound, enter, entry, insert, leave, logical_floor
+from counterfoil.features.rings import bound, enter, entry, insert, leave
 
 # Columns of the directory: a row a shard of a stage.
 TRACKS, TRACKS_ROWS = 0, 1
@@ -175,12 +175,10 @@ def _run_shard(
             feed_slot = _slot(table, records, meta, record_words, keys[feed_key, row])
         record = read_slot * record_words
         if read_slot >= 0:
-            clock = records[record]
-            if clock != layout.TIME_NONE and clock - lateness > time:
-                if column >= 0:
-                    late[column] = 1
-            elif time > clock:
-                records[record] = time
+            effective = _move_clock(records, record, time, lateness)
+            if effective != time and column >= 0:
+                late[column] = 1
+            time = effective
         if column >= 0 and read_slot >= 0:
             for track in range(tracks.shape[0]):
                 if tracks[track, layout.TRACK_OPERATION_COUNT_PRIOR] > 0:
@@ -188,11 +186,13 @@ def _run_shard(
                     _answer(
                         tracks, edges, measures, tallies, operations, divisors, records, arena, arena_float,
                         pair_table, meta, track, start, start + tracks[track, layout.TRACK_OPERATION_COUNT_PRIOR],
-                        record, read_slot, time, lateness, inputs, inputs_float, input_nulls, row, outputs,
+                        record, read_slot, time, inputs, inputs_float, input_nulls, row, outputs,
                         outputs_float, output_nulls, column, places,
                     )
         if feed_slot >= 0 and kind_feeds[kind] == 1:
             feed_record = feed_slot * record_words
+            if not same_key:
+                time = _move_clock(records, feed_record, times[row], lateness)
             for track in range(tracks.shape[0]):
                 if tracks[track, layout.TRACK_KIND] != kind:
                     continue
@@ -201,17 +201,19 @@ def _run_shard(
                     continue
                 if not insert(
                     arena, arena_float, pair_table, meta, tracks, track, measures, tallies, records, feed_record,
-                    feed_slot, inputs, inputs_float, input_nulls, row, time, lateness,
+                    feed_slot, inputs, inputs_float, input_nulls, row, time,
                 ):
                     return False
         if column >= 0 and read_slot >= 0:
+            if not same_key:
+                time = _move_clock(records, record, times[row], lateness)
             for track in range(tracks.shape[0]):
                 if tracks[track, layout.TRACK_OPERATION_COUNT] > 0:
                     start = tracks[track, layout.TRACK_OPERATIONS]
                     _answer(
                         tracks, edges, measures, tallies, operations, divisors, records, arena, arena_float,
                         pair_table, meta, track, start, start + tracks[track, layout.TRACK_OPERATION_COUNT],
-                        record, read_slot, time, lateness, inputs, inputs_float, input_nulls, row, outputs,
+                        record, read_slot, time, inputs, inputs_float, input_nulls, row, outputs,
                         outputs_float, output_nulls, column, places,
                     )
     return True
@@ -234,6 +236,20 @@ def _look_up(
         for word in range(0, record_words, 8):
             prefetch(records, slot * record_words + word)
     return slot
+
+
+@nb.njit(inline="always")
+def _move_clock(records: Words, record: np.int64, time: np.int64, lateness: np.int64) -> np.int64:
+    """Move an entity's clock on, and return the time as of which an event counts and is judged.
+
+    That is its own time; where it is older than the lateness allows, the oldest time allowed. So whatever comes, no
+    answer needs an entry that was trimmed.
+    """
+    clock = records[record]
+    if time >= clock:
+        records[record] = time
+        return time
+    return max(time, clock - lateness)
 
 
 @nb.njit(inline="always")
@@ -281,7 +297,7 @@ def _prefetch_rings(
 def _answer(
     tracks: Words, edges: Words, measures: Words, tallies: Words, operations: Words, divisors: nb.float64[:],
     records: Words, arena: Words, arena_float: nb.float64[:], pair_table: Words, meta: Words, track: np.int64,
-    first: np.int64, last: np.int64, record: np.int64, slot: np.int64, time: np.int64, lateness: np.int64,
+    first: np.int64, last: np.int64, record: np.int64, slot: np.int64, time: np.int64,
     inputs: Words, inputs_float: nb.float64[:, :], input_nulls: Bytes, row: np.int64, outputs: Words,
     outputs_float: nb.float64[:, :], output_nulls: Bytes, column: np.int64, places: Words,
 ) -> None:
@@ -302,11 +318,6 @@ def _answer(
     newest = arena[entry(address, mask, stride, head - 1)]
     now = head
     if newest > time:
-        if newest - lateness > time:
-            floor = logical_floor(
-                arena, address, mask, stride, floor, head, tracks[track, layout.TRACK_HORIZON]
-            )
-            time = max(time, arena[entry(address, mask, stride, floor)])
         now = bound(arena, address, mask, stride, head, floor + 1, head, time)
     edge_first = tracks[track, layout.TRACK_EDGES]
     for edge in range(tracks[track, layout.TRACK_EDGE_COUNT]):
