@@ -1,8 +1,8 @@
 """From ``kill -9`` to ready with a million entities.
 
-A child decides a file and kills itself with SIGKILL right after a commit near the file's end, its last snapshot some way
-behind. What is measured is a new process on the same folder, from its start until it could take the next event: Python,
-kernels from the cache, the log verified, the newest snapshot read, what came after it performed again.
+A child decides a file and kills itself with SIGKILL right after a commit near the file's end, its last snapshot some
+way behind. What is measured is a new process on the same folder, from its start until it could take the next event:
+Python, kernels from the cache, the log verified, the newest snapshot read, what came after it performed again.
 """
 
 from __future__ import annotations
