@@ -12,6 +12,7 @@ import numpy as np
 
 from counterfoil.decisions.decided import Decided
 from counterfoil.decisions.episodes import Episodes
+from counterfoil.decisions.reasons import Reasons, Shown
 from counterfoil.decisions.scoring import COMBINATIONS, score_rules, settle
 from counterfoil.detector import Detector
 from counterfoil.events.batch import Batch, Words
@@ -69,6 +70,12 @@ class Program:
         self.feature_types = scorer.types
         self.rule_names = tuple(rule.name for rule in detector.rules)
         self.rule_uses = tuple(expression.uses for expression in scorer.rules)
+        self._reasons = Reasons(
+            detector.schema,
+            detector.rules,
+            list(zip(self.feature_names, self.feature_types, strict=True)),
+            self.rule_uses,
+        )
         self._keys = Keys(detector.schema, fields, self.key)
         self._inputs_program = scorer.inputs_program
         self._inputs_rows = max(len(scorer.inputs.rows), 1)
@@ -153,6 +160,20 @@ class Program:
         if len(duplicates):
             decided.rows = kept[rows]
         return decided
+
+    def explain_hit(self, batch: Batch, decided: Decided, column: int, rule: int) -> tuple[dict[str, Shown], str]:
+        """Return what a rule that hit saw: the values that its condition read, and the reason as a sentence.
+
+        Parameters
+        ----------
+        batch, decided
+            A batch and what ``process`` made of it.
+        column
+            Which decision.
+        rule
+            Which rule.
+        """
+        return self._reasons.explain(batch, decided, column, rule)
 
     def entities(self) -> dict[str, int]:
         """Return how many entities each stage knows."""
