@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 
@@ -96,35 +95,6 @@ def blank_rows(size: int) -> Rows:
     return np.repeat(BLANK, size)
 
 
-@nb.njit(inline="always")
-def blank_row(rows: Rows, row: int) -> None:
-    """Make an event say nothing."""
-    event = rows[row]
-    event.time = 0
-    event.number = 0
-    event.subject = 0
-    event.device = -1
-    event.account = -1
-    event.counterparty = -1
-    event.card = -1
-    event.amount = 0
-    event.customer = -1
-    event.merchant = -1
-    event.latitude = NOWHERE
-    event.longitude = NOWHERE
-    event.report = 0
-    event.kind = 0
-    event.country = -1
-    event.card_country = -1
-    event.currency = -1
-    event.category = -1
-    event.channel = -1
-    event.field = -1
-    event.flag = 0
-    event.fraud = 0
-    event.story = -1
-
-
 @dataclass(frozen=True, slots=True)
 class EventColumns:
     """Some events of the payments stream, in time order.
@@ -162,6 +132,16 @@ class EventColumns:
     def story(self) -> npt.NDArray[np.int8]:
         """(n,): place in ``STORIES``, -1 for events that belong to no story."""
         return np.asarray(self.rows["story"])
+
+    def words(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], npt.NDArray[np.int8]]:
+        """Return the rows as 2-D arrays of words of eight, four and one bytes: what table-driven kernels read."""
+        size = len(self.rows)
+        rows = np.ascontiguousarray(self.rows)
+        return (
+            rows.view(np.int64).reshape(size, EVENT.itemsize // 8),
+            rows.view(np.int32).reshape(size, EVENT.itemsize // 4),
+            rows.view(np.int8).reshape(size, EVENT.itemsize),
+        )
 
     def __getitem__(self, rows: slice) -> EventColumns:
         return EventColumns(self.rows[rows], self.key)

@@ -114,9 +114,6 @@ POS, CONTACTLESS, ONLINE_CHANNEL, ATM_CHANNEL, TRANSFER_CHANNEL = range(5)
 PROFILE_FIELDS = ("email", "phone", "address", "password", "device")
 EMAIL, PHONE, ADDRESS, PASSWORD, DEVICE = range(5)
 
-MODE = np.array([purchase.mode for purchase in PURCHASES], np.int8)
-ENDING = np.array([purchase.ending for purchase in PURCHASES], np.int8)
-
 QUANTILES = 1024
 """Steps of the table that replaces a log-normal draw: the largest amount is 3.3 deviations out."""
 

@@ -15,20 +15,18 @@ from counterfoil.events.generators import habits
 from counterfoil.events.generators.columns import (
     AUTHENTICATION,
     BUSINESS_TRIP,
+    BLANK,
     CUSTOMER_CHANGE,
     FAMILY_HOLIDAY,
     TRANSACTION,
-    blank_row,
 )
 from counterfoil.events.generators.draws import below, draw
 from counterfoil.events.generators.habits import (
     ATM_CHANNEL,
     CONTACTLESS,
-    ENDING,
     HOLIDAY,
     LIVELIEST,
     MIX_SLOTS,
-    MODE,
     ONLINE_CHANNEL,
     PAY_FACTOR,
     POS,
@@ -52,21 +50,22 @@ from counterfoil.events.generators.population import (
 )
 from counterfoil.events.generators.whereabouts import DAY_MS, ON_HOLIDAY, whereabouts
 
-FOLLOW_UPS_MAX = 1
 PAUSE_MS = 240_000
 """Nobody stands at two tills within four minutes: a city is 20 km wide, and people do not fly through it."""
 REPORT_DAYS_MAX = 45
 
 _LOGIN_SHARE = int(0.215 * 65536)
 _CHANGE_SHARE = int(0.0035 * 65536)
-_FAILED_SHARE = int(0.034 * 65536)
+_FAILED_SHARE = int(0.008 * 65536)
 _DISPUTED_SHARE = int(65536 / 1500)
 
-_PRESENT, _INTERNET, _ATM = int(Mode.PRESENT), int(Mode.ONLINE), int(Mode.ATM)
+_INTERNET, _ATM, _TRANSFER = int(Mode.ONLINE), int(Mode.ATM), int(Mode.TRANSFER)
+_FAIL, _LOG_IN, _CHANGE = -1, -2, -3
+"""What people do beside paying: a log-in that fails at first, one to look at the balance, a change of the profile."""
 _NINETY_NINE, _TENS, _FIVES = int(Ending.NINETY_NINE), int(Ending.TENS), int(Ending.FIVES)
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def typical_amount(world: World, purchase: int, word: np.uint64, per_mille: int) -> int:
     """Return an amount in cents: a draw from the purchase's log-normal, times a factor, with a likely ending."""
     step = np.int64(word >> np.uint64(54))
@@ -74,7 +73,7 @@ def typical_amount(world: World, purchase: int, word: np.uint64, per_mille: int)
     low = world.quantiles[purchase, step]
     high = world.quantiles[purchase, step + 1]
     cents = max(np.int64(50), (low + ((high - low) * rest >> 16)) * per_mille // 1000)
-    ending = ENDING[purchase]
+    ending = world.purchases[purchase, 1]
     if ending == _NINETY_NINE:
         return cents // 100 * 100 + 99 if word & np.uint64(1) else cents
     if ending == _TENS:
@@ -84,7 +83,7 @@ def typical_amount(world: World, purchase: int, word: np.uint64, per_mille: int)
     return cents
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def _amount(world: World, customer: int, merchant: int, purchase: int, factor: int, word: np.uint64) -> int:
     per_mille = np.int64(world.customers[customer].level) * factor // 1000
     if merchant >= 0:
@@ -92,12 +91,7 @@ def _amount(world: World, customer: int, merchant: int, purchase: int, factor: i
     return typical_amount(world, purchase, word, per_mille)
 
 
-@nb.njit(inline="always")
-def _pay_factor(payday: int, day_of_month: int) -> int:
-    return PAY_FACTOR[(day_of_month - payday) % 31]
-
-
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def _shop(world: World, customer: int, city: int, category: int, word: np.uint64) -> int:
     """Return where a customer buys: mostly where he or she always does."""
     luck = np.int64(word & np.uint64(0xFF))
@@ -107,16 +101,17 @@ def _shop(world: World, customer: int, city: int, category: int, word: np.uint64
     return pick_merchant(world, city, category, word)
 
 
-@nb.njit(inline="always")
-def _begin(world: World, rows: Rows, row: int, time: int, number: np.uint64, customer: int, kind: int) -> None:
-    blank_row(rows, row)
-    rows[row].time = time
-    rows[row].number = number
-    rows[row].customer = customer
-    rows[row].kind = kind
+@nb.njit(nogil=True, cache=True)
+def _begin(rows: Rows, row: int, blank: Rows, time: int, number: np.uint64, customer: int, kind: int) -> None:
+    rows[row] = blank[0]
+    event = rows[row]
+    event.time = time
+    event.number = number
+    event.customer = customer
+    event.kind = kind
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def _pay_with_card(world: World, rows: Rows, row: int, customer: int, merchant: int, word: np.uint64) -> None:
     person = world.customers[customer]
     event = rows[row]
@@ -130,19 +125,28 @@ def _pay_with_card(world: World, rows: Rows, row: int, customer: int, merchant: 
 
 
 @nb.njit(nogil=True, cache=True)
-def _pay_here(
+def _pay(
     world: World, rows: Rows, row: int, customer: int, city: int, purchase: int, factor: int, key: np.uint64
 ) -> None:
-    """Complete a payment at a till or a cash machine."""
+    """Complete a payment with a card, at a till, at a cash machine or on the internet.
+
+    The country is where the customer is: on the internet, that of the connection.
+    """
     choice = draw(key, np.uint64(0))
-    merchant = _shop(world, customer, city, purchase, choice)
+    mode = world.purchases[purchase, 0]
+    merchant = _shop(world, customer, ONLINE if mode == _INTERNET else city, purchase, choice)
     _pay_with_card(world, rows, row, customer, merchant, choice)
     event = rows[row]
     event.amount = _amount(world, customer, merchant, purchase, factor, draw(key, np.uint64(1)))
-    event.country = world.city_country[city]
+    event.country = world.cities[city, 1]
+    if mode == _INTERNET:
+        event.device = _device(world, customer, event.time, choice)
+        event.channel = ONLINE_CHANNEL
+        event.report = _dispute(choice)
+        return
     event.latitude = world.merchants[merchant].latitude
     event.longitude = world.merchants[merchant].longitude
-    if MODE[purchase] == _ATM:
+    if mode == _ATM:
         event.channel = ATM_CHANNEL
     elif event.amount <= 5000 and choice & np.uint64(0x3000):
         event.channel = CONTACTLESS
@@ -151,24 +155,15 @@ def _pay_here(
 
 
 @nb.njit(nogil=True, cache=True)
-def _pay_online(
-    world: World, rows: Rows, row: int, customer: int, city: int, purchase: int, factor: int, key: np.uint64
-) -> None:
-    """Complete a payment on the internet; the country is that of the customer's connection."""
-    choice = draw(key, np.uint64(0))
-    merchant = _shop(world, customer, ONLINE, purchase, choice)
-    _pay_with_card(world, rows, row, customer, merchant, choice)
-    event = rows[row]
-    event.amount = _amount(world, customer, merchant, purchase, factor, draw(key, np.uint64(1)))
-    event.country = world.city_country[city]
-    event.device = _device(world, customer, event.time, choice)
-    event.channel = ONLINE_CHANNEL
-    if (choice >> np.uint64(16)) & np.uint64(0xFFFF) < np.uint64(_DISPUTED_SHARE):
-        days = 3 + np.int64((choice >> np.uint64(32)) & np.uint64(0xFF)) * (REPORT_DAYS_MAX - 4) // 256
-        event.report = days * 1440 + below(choice, 1440)
+def _dispute(word: np.uint64) -> int:
+    """Return after how many minutes a customer disputes an honest payment; 0, as nearly always, for never."""
+    if (word >> np.uint64(16)) & np.uint64(0xFFFF) >= np.uint64(_DISPUTED_SHARE):
+        return 0
+    days = 3 + np.int64((word >> np.uint64(32)) & np.uint64(0xFF)) * (REPORT_DAYS_MAX - 4) // 256
+    return days * 1440 + below(word, 1440)
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def _device(world: World, customer: int, time: int, word: np.uint64) -> int:
     return phone_of(world, customer, time) if word & np.uint64(0x30000000) else laptop_of(customer)
 
@@ -189,21 +184,19 @@ def _send_money(
     event.device = device
     event.amount = _amount(world, customer, -1, TRANSFER, factor, draw(key, np.uint64(1)))
     event.currency = person.currency
-    event.country = world.city_country[city]
+    event.country = world.cities[city, 1]
     event.channel = TRANSFER_CHANNEL
 
 
 @nb.njit(nogil=True, cache=True)
-def _log_in(
-    world: World, rows: Rows, row: int, customer: int, city: int, device: int, success: bool
-) -> None:
+def _log_in(world: World, rows: Rows, row: int, city: int, device: int, success: bool) -> None:
     event = rows[row]
     event.device = device
-    event.country = world.city_country[city]
+    event.country = world.cities[city, 1]
     event.flag = success
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def _profile_field(word: np.uint64) -> int:
     luck = np.int64(word & np.uint64(0xFF))
     if luck < 110:
@@ -211,6 +204,20 @@ def _profile_field(word: np.uint64) -> int:
     if luck < 160:
         return habits.EMAIL
     return habits.PHONE if luck < 210 else habits.ADDRESS
+
+
+@nb.njit(nogil=True, cache=True)
+def _reason_to_act(world: World, persona: int, reason: int, weekend: int, hour: int, luck: np.uint64) -> int:
+    """Return a purchase, or what else somebody does."""
+    share = np.int64(luck & np.uint64(0xFFFF))
+    if share < _FAILED_SHARE:
+        return _FAIL
+    if share < _LOGIN_SHARE:
+        return _LOG_IN
+    if share < _LOGIN_SHARE + _CHANGE_SHARE:
+        return _CHANGE
+    slot = np.int64((luck >> np.uint64(16)) & np.uint64(MIX_SLOTS - 1))
+    return np.int64(world.mix[HOLIDAY if reason == ON_HOLIDAY else persona, weekend, hour // 3, slot])
 
 
 @nb.njit(nogil=True, cache=True)
@@ -223,6 +230,7 @@ def live_ordinary_life(
     seasons: npt.NDArray[np.int64],
     days_of_month: npt.NDArray[np.int64],
     last_seen: npt.NDArray[np.int64],
+    blank: Rows,
     rows: Rows,
     extra: Rows,
 ) -> tuple[int, int]:
@@ -242,6 +250,8 @@ def live_ordinary_life(
         (days,): liveliness of weekday and month (the product of hundredths), and the day of the month.
     last_seen
         (people,): when each last stood at a till; changed.
+    blank
+        An event that says nothing.
     rows, extra
         Filled with the events in time order, and with those that follow them, in any order.
 
@@ -257,67 +267,52 @@ def live_ordinary_life(
         word = draw(world.event_key, counter)
         time = start + np.int64((candidate + np.float64(word & np.uint64(0xFFFFFFFF)) * 2.0**-32) * step_ms)
         customer = np.int64(world.slots[below(word, len(world.slots))])
-        luck = draw(world.event_key, counter + np.uint64(1))
         city, reason = whereabouts(world, customer, time)
         if city < 0:
             continue
-        local = time + world.offsets[city]
+        person = world.customers[customer]
+        local = time + world.cities[city, 0]
         day = local // DAY_MS
         hour = (local - day * DAY_MS) // 3_600_000
         weekend = 1 if (day + 3) % 7 >= 5 else 0
-        persona = np.int64(world.customers[customer].persona)
-        lively = world.hours[persona, weekend, hour] * seasons[day - first_day]
+        luck = draw(world.event_key, counter + np.uint64(1))
+        lively = world.hours[person.persona, weekend, hour] * seasons[day - first_day]
         if np.int64(luck >> np.uint64(40)) * LIVELIEST >= lively << 24:
             continue
-        number = counter
         key = draw(world.event_key, counter + np.uint64(2))
-        share = np.int64(luck & np.uint64(0xFFFF))
-        if share < _LOGIN_SHARE:
-            device = _device(world, customer, time, key)
-            success = np.int64(key & np.uint64(0xFFFF)) >= _FAILED_SHARE
-            _begin(world, rows, count, time, number, customer, AUTHENTICATION)
-            _log_in(world, rows, count, customer, city, device, success)
-            count += 1
-            if not success:
-                _begin(world, extra, more, time + 6_000 + below(key, 40_000), number + np.uint64(1), customer, AUTHENTICATION)
-                _log_in(world, extra, more, customer, city, device, True)
-                more += 1
-            continue
-        if share < _LOGIN_SHARE + _CHANGE_SHARE:
-            _begin(world, rows, count, time, number, customer, AUTHENTICATION)
-            _log_in(world, rows, count, customer, city, _device(world, customer, time, key), True)
-            count += 1
-            _begin(world, extra, more, time + 30_000 + below(key, 200_000), number + np.uint64(1), customer, CUSTOMER_CHANGE)
-            extra[more].field = _profile_field(key)
-            more += 1
-            continue
-        purchase = np.int64(
-            world.mix[
-                HOLIDAY if reason == ON_HOLIDAY else persona,
-                weekend,
-                hour // 3,
-                np.int64((luck >> np.uint64(16)) & np.uint64(MIX_SLOTS - 1)),
-            ]
-        )
-        factor = _pay_factor(world.customers[customer].payday, days_of_month[day - first_day])
-        mode = MODE[purchase]
-        if mode == _PRESENT or mode == _ATM:
-            if time - last_seen[customer] < PAUSE_MS:
-                continue
-            last_seen[customer] = time
-            _begin(world, rows, count, time, number, customer, TRANSACTION)
-            _pay_here(world, rows, count, customer, city, purchase, factor, key)
-            if reason != 0:
+        purchase = _reason_to_act(world, person.persona, reason, weekend, hour, luck)
+        mode = world.purchases[purchase, 0] if purchase >= 0 else _TRANSFER
+        if mode != _TRANSFER:
+            here = mode != _INTERNET
+            if here:
+                if time - last_seen[customer] < PAUSE_MS:
+                    continue
+                last_seen[customer] = time
+            factor = PAY_FACTOR[(days_of_month[day - first_day] - person.payday) % 31]
+            _begin(rows, count, blank, time, counter, customer, TRANSACTION)
+            _pay(world, rows, count, customer, city, purchase, factor, key)
+            if here and reason != 0:
                 rows[count].story = FAMILY_HOLIDAY if reason == ON_HOLIDAY else BUSINESS_TRIP
-        elif mode == _INTERNET:
-            _begin(world, rows, count, time, number, customer, TRANSACTION)
-            _pay_online(world, rows, count, customer, city, purchase, factor, key)
-        else:
-            device = _device(world, customer, time, key)
-            _begin(world, rows, count, time, number, customer, AUTHENTICATION)
-            _log_in(world, rows, count, customer, city, device, True)
-            _begin(world, extra, more, time + 20_000 + below(key, 160_000), number + np.uint64(1), customer, TRANSACTION)
-            _send_money(world, extra, more, customer, city, device, factor, key)
-            more += 1
+            count += 1
+            continue
+        # Everything else happens in the bank's app, and so begins with a log-in.
+        device = _device(world, customer, time, key)
+        success = purchase != _FAIL
+        _begin(rows, count, blank, time, counter, customer, AUTHENTICATION)
+        _log_in(world, rows, count, city, device, success)
         count += 1
+        if purchase == _LOG_IN:
+            continue
+        later = time + 6_000 + below(key, 40_000)
+        if purchase == _FAIL:
+            _begin(extra, more, blank, later, counter + np.uint64(1), customer, AUTHENTICATION)
+            _log_in(world, extra, more, city, device, True)
+        elif purchase == _CHANGE:
+            _begin(extra, more, blank, later, counter + np.uint64(1), customer, CUSTOMER_CHANGE)
+            extra[more].field = _profile_field(key)
+        else:
+            factor = PAY_FACTOR[(days_of_month[day - first_day] - person.payday) % 31]
+            _begin(extra, more, blank, later, counter + np.uint64(1), customer, TRANSACTION)
+            _send_money(world, extra, more, customer, city, device, factor, key)
+        more += 1
     return count, more

@@ -10,11 +10,13 @@ import numpy.typing as npt
 
 from counterfoil.errors import ConfigurationError
 from counterfoil.events.generators import habits
-from counterfoil.events.generators.columns import EVENT, EventColumns, blank_rows
+from counterfoil.events.generators.columns import BLANK, EVENT, EventColumns
 from counterfoil.events.generators.draws import subject_key
 from counterfoil.events.generators.ordinary import live_ordinary_life
 from counterfoil.events.generators.outcomes import outcomes_of
+from counterfoil.events.generators.plan import Plan
 from counterfoil.events.generators.population import Rows, World, build_world
+from counterfoil.events.generators.regular import due, make_calendar
 from counterfoil.events.generators.whereabouts import DAY_MS
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
@@ -26,6 +28,9 @@ CHUNK_EVENTS = 65_536
 _SLICE_CANDIDATES = 262_144
 """Candidates of ordinary life gone through at once: about 90,000 events, 9 MB. With very many customers more, so that
 merging what is pending, which grows with the customers, stays cheap beside it."""
+_USUAL_EVENTS = 1.5
+_PAYMENT_SHARE = 0.72
+"""How many of all events are transactions."""
 _ORDINARY_SHARE = 0.80
 """How much of all events begins as a candidate of ordinary life; the rest follows from it or is regular or a story."""
 
@@ -112,19 +117,23 @@ class PaymentsGenerator:
         end = None if self.days is None else start + round(self.days * DAY_MS)
         key = subject_key(self.seed, "ids")
         last_seen = np.zeros(self.customers, np.int64)
-        pending = blank_rows(0)
+        calendar = make_calendar(world, self.seed, min(1.0, self.events_per_customer_day / _USUAL_EVENTS))
+        payments_a_day = self.customers * self.events_per_customer_day * _PAYMENT_SHARE
+        plan = Plan(world, self.seed, start, payments_a_day, self.fraud_share)
+        before = plan.before()
+        pending = np.concatenate([before, outcomes_of(before)])
         candidates = max(_SLICE_CANDIDATES, self.customers // 20)
         step_ms = DAY_MS / self._candidates_a_day(world)
         begin, first = start, 0
         while end is None or begin < end:
             past = start + int((first + candidates) * step_ms)
             rows, extra = _live(world, first, candidates, start, step_ms, begin, past, last_seen)
-            told = [pending, extra, outcomes_of(rows), outcomes_of(extra)]
-            pool = np.concatenate(told)
+            new = np.concatenate([extra, due(world, calendar, begin, past), plan.within(begin, past)])
+            pool = np.concatenate([pending, new, outcomes_of(rows), outcomes_of(new)])
             pool = pool[np.argsort(pool["time"], kind="stable")]
-            due = int(np.searchsorted(pool["time"], past))
-            merged = _merge(rows, pool[:due])
-            pending = pool[due:]
+            ready = int(np.searchsorted(pool["time"], past))
+            merged = _merge(rows, pool[:ready])
+            pending = pool[ready:]
             if end is not None and past >= end:
                 merged = merged[: int(np.searchsorted(merged["time"], end))]
             yield EventColumns(merged, key)
@@ -161,7 +170,7 @@ def _live(
     rows = np.empty(candidates, EVENT)
     extra = np.empty(candidates, EVENT)
     count, more = live_ordinary_life(
-        world, first, start, step_ms, first_day, seasons, days_of_month, last_seen, rows, extra
+        world, first, start, step_ms, first_day, seasons, days_of_month, last_seen, BLANK, rows, extra
     )
     return rows[:count], extra[:more]
 

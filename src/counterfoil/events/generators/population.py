@@ -18,6 +18,7 @@ from counterfoil.events.generators import habits
 from counterfoil.events.generators.draws import Lots, Unit, below, draw, subject_key
 from counterfoil.events.generators.places import (
     CITIES,
+    COUNTRIES,
     COUNTRY_OF_CITY,
     CURRENCY_OF_CITY,
     OFFSET_MS,
@@ -86,7 +87,7 @@ _PRESENCE = {
 
 
 class World(NamedTuple):
-    """Everything the kernels read: a tuple of arrays and keys."""
+    """Everything the kernels read. Few arrays, because each one costs time whenever a kernel is compiled."""
 
     people: int
     companies: int
@@ -96,23 +97,19 @@ class World(NamedTuple):
     """Each person as often as he or she is lively."""
     merchants: Rows
     """By city, online last, and category."""
-    group_start: npt.NDArray[np.int32]
-    """(cities and online, categories): the first merchant."""
-    group_count: npt.NDArray[np.int32]
-    hours: npt.NDArray[np.int64]
-    mix: npt.NDArray[np.uint8]
-    quantiles: npt.NDArray[np.int64]
-    offsets: npt.NDArray[np.int64]
-    """(cities,): milliseconds ahead of UTC."""
-    city_country: npt.NDArray[np.int8]
+    groups: npt.NDArray[np.int32]
+    """(cities and online, categories, 2): the first merchant, and how many."""
+    cities: npt.NDArray[np.int64]
+    """(cities, 2): milliseconds ahead of UTC, and the country."""
     journey_ms: npt.NDArray[np.int64]
     """(cities, cities): from door to door."""
-    abroad: npt.NDArray[np.int16]
-    """Destinations, each as often as it is visited."""
-    domestic: npt.NDArray[np.int16]
-    """Cities by country."""
-    domestic_start: npt.NDArray[np.int16]
-    domestic_count: npt.NDArray[np.int16]
+    destinations: npt.NDArray[np.int16]
+    """(countries and abroad, 256): where people go, each city as often as it is visited."""
+    purchases: npt.NDArray[np.int64]
+    """(purchases, 2): mode and ending."""
+    quantiles: npt.NDArray[np.int64]
+    hours: npt.NDArray[np.int64]
+    mix: npt.NDArray[np.uint8]
     habit_key: np.uint64
     payee_key: np.uint64
     phase_key: np.uint64
@@ -132,35 +129,39 @@ def build_world(seed: int, people: int) -> World:
     for first in range(0, people, _BLOCK):
         past = min(first + _BLOCK, people)
         weights[first:past] = _liveliness(customers[first:past], Lots.of(key, first, past))
-    merchants, group_start, group_count = _open_shops(subject_key(seed, "merchants"), customers[:people])
-    domestic = np.argsort(COUNTRY_OF_CITY, kind="stable").astype(np.int16)
-    countries = int(COUNTRY_OF_CITY.max()) + 1
-    domestic_count = np.bincount(COUNTRY_OF_CITY, minlength=countries).astype(np.int16)
+    merchants, groups = _open_shops(subject_key(seed, "merchants"), customers[:people])
     return World(
         people,
         companies,
         customers,
         np.repeat(np.arange(people, dtype=np.int32), weights),
         merchants,
-        group_start,
-        group_count,
-        habits.HOURS,
-        habits.purchase_mix(),
-        habits.amount_quantiles(),
-        OFFSET_MS,
-        COUNTRY_OF_CITY,
+        groups,
+        np.stack([OFFSET_MS, COUNTRY_OF_CITY.astype(np.int64)], axis=1),
         # An hour and a half to get there and through, then 750 km/h: no honest journey is faster than an airliner.
         5_400_000 + distances_km() * 4_800,
-        np.repeat(np.arange(len(CITIES), dtype=np.int16), [city.visits for city in CITIES]),
-        domestic,
-        (np.cumsum(domestic_count) - domestic_count).astype(np.int16),
-        domestic_count,
+        _destinations(),
+        np.array([(each.mode, each.ending) for each in habits.PURCHASES], np.int64),
+        habits.amount_quantiles(),
+        habits.HOURS,
+        habits.purchase_mix(),
         subject_key(seed, "habits"),
         subject_key(seed, "payees"),
         subject_key(seed, "phases"),
         subject_key(seed, "journeys"),
         subject_key(seed, "events"),
     )
+
+
+def _destinations() -> npt.NDArray[np.int16]:
+    """Return where people of each country go at home, and, in the last row, where everybody goes abroad."""
+    table = np.zeros((len(COUNTRIES) + 1, 256), np.int16)
+    steps = (np.arange(256) + 0.5) / 256
+    visits = np.array([city.visits for city in CITIES], np.float64)
+    for country in range(len(COUNTRIES)):
+        table[country] = _choose(steps, list(visits * (COUNTRY_OF_CITY == country)))
+    table[-1] = _choose(steps, list(visits))
+    return table
 
 
 def _choose(unit: Unit, weights: list[float] | tuple[float, ...]) -> npt.NDArray[np.int64]:
@@ -205,10 +206,10 @@ def _liveliness(rows: Rows, lots: Lots) -> npt.NDArray[np.int64]:
     return np.maximum(1, (_level(lots, 12, 0.6) * activity * 4 / 1000 + lots.unit(15)).astype(np.int64))
 
 
-def _open_shops(key: np.uint64, people: Rows) -> tuple[Rows, npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+def _open_shops(key: np.uint64, people: Rows) -> tuple[Rows, npt.NDArray[np.int32]]:
     residents = np.bincount(people["home"], minlength=ONLINE)
     presence = np.array([_PRESENCE[name] for name in habits.CATEGORIES])
-    online = np.array([habits.MODE[number] == habits.Mode.ONLINE for number in range(len(habits.CATEGORIES))])
+    online = np.array([each.mode is habits.Mode.ONLINE for each in habits.PURCHASES[: len(presence)]])
     counts = np.zeros((ONLINE + 1, len(habits.CATEGORIES)), np.int64)
     # One shop for about 12 residents; even a city where nobody lives has some, for visitors.
     counts[:ONLINE] = np.where(online, 0, 3 + presence // 3 + residents[:, None] * presence // (12 * 113))
@@ -229,15 +230,15 @@ def _open_shops(key: np.uint64, people: Rows) -> tuple[Rows, npt.NDArray[np.int3
     _scatter(rows, place, lots, 4)
     rows["latitude"][city == ONLINE] = NOWHERE
     rows["longitude"][city == ONLINE] = NOWHERE
-    return rows, start.reshape(counts.shape).astype(np.int32), counts.astype(np.int32)
+    return rows, np.stack([start.reshape(counts.shape), counts], axis=2).astype(np.int32)
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def pick_merchant(world: World, city: int, category: int, word: np.uint64) -> int:
     """Return a merchant of a city and category: the first of them are the most popular."""
     share = np.float64(word >> np.uint64(40)) * 2.0**-24
     share = share * (0.4 + 0.6 * share)
-    return world.group_start[city, category] + np.int64(share * world.group_count[city, category])
+    return world.groups[city, category, 0] + np.int64(share * world.groups[city, category, 1])
 
 
 @nb.njit(nogil=True, cache=True)
@@ -251,32 +252,32 @@ def favourite_merchant(world: World, customer: int, city: int, category: int, sl
     return best if _nearness(world, customer, best) <= _nearness(world, customer, other) else other
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def _nearness(world: World, customer: int, merchant: int) -> int:
     person = world.customers[customer]
     shop = world.merchants[merchant]
     return abs(person.latitude - shop.latitude) + abs(person.longitude - shop.longitude)
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def account_of(customer: int) -> int:
     """Return a customer's current account."""
     return 2 * np.int64(customer)
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def savings_of(customer: int) -> int:
     """Return a customer's savings account."""
     return 2 * np.int64(customer) + 1
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def external_account(word: np.uint64) -> int:
     """Return an account at another bank."""
     return np.int64(EXTERNAL) + np.int64(word % np.uint64(EXTERNAL_COUNT))
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def payee_of(world: World, customer: int, slot: int) -> int:
     """Return an account that a customer sends money to again and again; half are other customers'."""
     word = draw(world.payee_key, (np.uint64(customer) << np.uint64(16)) + np.uint64(slot))
@@ -285,7 +286,7 @@ def payee_of(world: World, customer: int, slot: int) -> int:
     return external_account(word >> np.uint64(1))
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def employer_of(world: World, customer: int) -> int:
     """Return the company that pays a customer."""
     share = np.float64(draw(world.payee_key, (np.uint64(customer) << np.uint64(16)) + np.uint64(1000)) >> np.uint64(11))
@@ -293,21 +294,53 @@ def employer_of(world: World, customer: int) -> int:
     return world.people + np.int64(share * share * world.companies)
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def phone_phase(world: World, customer: int) -> int:
     """Return when, within the cycle of ``PHONE_MS``, a customer gets a new phone."""
     word = draw(world.phase_key, np.uint64(customer) * np.uint64(4) + np.uint64(1))
     return np.int64(np.float64(word >> np.uint64(11)) * 2.0**-53 * PHONE_MS)
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def phone_of(world: World, customer: int, time: int) -> int:
     """Return the phone that a customer has at a time in milliseconds since 1970."""
     generation = (time - phone_phase(world, customer)) // PHONE_MS + 1
     return np.int64(customer) * DEVICES + generation % (DEVICES - 1)
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def laptop_of(customer: int) -> int:
     """Return a customer's laptop."""
     return np.int64(customer) * DEVICES + DEVICES - 1
+
+
+@nb.njit(nogil=True, cache=True)
+def _phones(
+    world: World, people: npt.NDArray[np.int64], times: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    phones = np.empty(len(people), np.int64)
+    for row in range(len(people)):
+        phones[row] = phone_of(world, people[row], times[row])
+    return phones
+
+
+def phones_of(world: World, people: npt.NDArray[np.int64], times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return ``phone_of`` of many; people and times have the same shape."""
+    flat = _phones(world, np.ascontiguousarray(people).ravel(), np.ascontiguousarray(times).ravel())
+    return np.asarray(flat.reshape(people.shape))
+
+
+def laptops_of(people: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return ``laptop_of`` of many."""
+    return people * DEVICES + DEVICES - 1
+
+
+@nb.njit(nogil=True, cache=True)
+def regular_payees(
+    world: World, people: npt.NDArray[np.int64], slots: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return ``payee_of`` of many."""
+    payees = np.empty(len(people), np.int64)
+    for row in range(len(people)):
+        payees[row] = payee_of(world, people[row], slots[row])
+    return payees

@@ -25,14 +25,14 @@ ON_BUSINESS = 2
 _TRANSIT = -1
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def departure_phase(world: World, customer: int) -> int:
     """Return when, within each period, a customer's journeys begin."""
     word = draw(world.phase_key, np.uint64(customer) * np.uint64(4))
     return np.int64(np.float64(word >> np.uint64(11)) * 2.0**-53 * PERIOD_MS)
 
 
-@nb.njit(inline="always")
+@nb.njit(nogil=True, cache=True)
 def season_month(time: int) -> int:
     """Return the month from 0 to 11, a day or so off: near enough for a season."""
     return min(np.int64(11), (time // DAY_MS * 100 % 36525) // 3044)
@@ -60,12 +60,8 @@ def journey(world: World, customer: int, period: int, begin: int) -> tuple[int, 
         days = 4 + np.int64((word >> np.uint64(16)) & np.uint64(0xFF)) * (HOLIDAY_DAYS_MAX - 3) // 256
     else:
         return AT_HOME, np.int64(person.home), np.int64(0)
-    pick = np.int64((word >> np.uint64(24)) & np.uint64(0xFFFF))
-    if (word >> np.uint64(40)) & np.uint64(0xFF) < np.uint64(80):
-        count = world.domestic_count[person.country]
-        city = np.int64(world.domestic[world.domestic_start[person.country] + pick * count // 65536])
-    else:
-        city = np.int64(world.abroad[pick * len(world.abroad) // 65536])
+    row = np.int64(person.country) if (word >> np.uint64(40)) & np.uint64(0xFF) < np.uint64(80) else -1
+    city = np.int64(world.destinations[row, np.int64((word >> np.uint64(24)) & np.uint64(0xFF))])
     if city == person.home:
         return AT_HOME, np.int64(person.home), np.int64(0)
     return reason, city, days * DAY_MS
@@ -101,3 +97,17 @@ def whereabouts_of(
     for row in range(len(customers)):
         cities[row], reasons[row] = whereabouts(world, customers[row], times[row])
     return cities, reasons
+
+
+@nb.njit(nogil=True, cache=True)
+def journeys_of(
+    world: World, customers: npt.NDArray[np.int64], departures: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return ``journey`` of many, by the times at which they would begin."""
+    reasons = np.empty(len(customers), np.int64)
+    cities = np.empty(len(customers), np.int64)
+    stays = np.empty(len(customers), np.int64)
+    for row in range(len(customers)):
+        period = (departures[row] - departure_phase(world, customers[row]) + PERIOD_MS) // PERIOD_MS
+        reasons[row], cities[row], stays[row] = journey(world, customers[row], period, departures[row])
+    return reasons, cities, stays
