@@ -94,6 +94,29 @@ class Expression:
     instructions: tuple[Instruction, ...] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A checked expression between its text and its instructions.
+
+    Parameters
+    ----------
+    tree
+        sqlglot's.
+    result
+        What computes its value.
+    types
+        The type of each node of the tree, by ``id``; a NULL has none.
+    uses, lists
+        As in ``Expression``.
+    """
+
+    tree: exp.Expression
+    result: Operation
+    types: Mapping[int, ValueType]
+    uses: tuple[str, ...]
+    lists: tuple[str, ...]
+
+
 class ExpressionCompiler:
     """Compiles expressions over one set of names.
 
@@ -141,17 +164,22 @@ did you mean "amount"?
         DefinitionError
             With everything that is wrong with it.
         """
+        translated = self.translate(text, path, expect)
+        with deep_recursion():
+            instructions = tuple(_in_order(translated.result))
+        return Expression(text, translated.result.type, translated.uses, translated.lists, instructions)
+
+    def translate(self, text: str, path: str, expect: Base | None = None) -> Translated:
+        """Parse and check one expression, as ``compile`` does, for those who need its tree."""
         tree = parse(text, path)
         translator = _Translator(self, path)
         with deep_recursion():
             result = translator.translate(tree)
             if result is not None:
                 result = translator.expected(result, tree, expect)
-            if translator.problems or result is None:
-                raise DefinitionError(dict.fromkeys(translator.problems))
-            return Expression(
-                text, result.type, tuple(translator.uses), tuple(translator.lists), tuple(_in_order(result))
-            )
+        if translator.problems or result is None:
+            raise DefinitionError(dict.fromkeys(translator.problems))
+        return Translated(tree, result, translator.types, tuple(translator.uses), tuple(translator.lists))
 
     def words_of_list(self, name: str, value_type: ValueType) -> Words:
         """Return a list's values as sorted words of a type; each list is hashed once."""
@@ -219,6 +247,8 @@ class _Translator:
         self.uses: dict[str, None] = {}
         self.lists: dict[str, None] = {}
         self.loaded: dict[str, Operation] = {}
+        self.types: dict[int, ValueType] = {}
+        """The type of each node, by its identity; none for NULL."""
 
     # What is wrong.
 
@@ -249,6 +279,12 @@ class _Translator:
 
     def translate(self, node: exp.Expression) -> Operation | None:
         """Translate any node."""
+        result = self._translate(node)
+        if result is not None and not result.is_null:
+            self.types[id(node)] = result.type
+        return result
+
+    def _translate(self, node: exp.Expression) -> Operation | None:
         kind = type(node)
         if kind in _COMPARISONS:
             return self._comparison(node, _COMPARISONS[kind])

@@ -152,7 +152,6 @@ _LEAST, _GREATEST = int(Code.LEAST), int(Code.GREATEST)
 _FLOAT_LEAST, _FLOAT_GREATEST, _DISTANCE = int(Code.FLOAT_LEAST), int(Code.FLOAT_GREATEST), int(Code.DISTANCE)
 
 _INT_MIN = np.int64(-(2**63))
-_INT_MAX = np.int64(2**63 - 1)
 _TOO_LARGE = 2.0**63
 _DAY = np.int64(86_400_000_000)
 
@@ -439,7 +438,7 @@ def run(  # noqa: C901 - one switch, and each of its branches a loop of a line o
                     x, y = r[a, i], r[b, i]
                     null[t, i] = _bad(null[t, i], y == 0, one)
                     # By -1 nothing is left, and the processor would trap on the smallest number.
-                    y = 1 if y == 0 or y == -1 else y  # noqa: PLR1714 - numba compiles no tuple search here
+                    y = 1 if y == 0 or y == -1 else y
                     rest = x % y
                     r[t, i] = rest - y if rest != 0 and (x ^ y) < 0 else rest
             elif op == _NEGATE:
@@ -450,23 +449,29 @@ def run(  # noqa: C901 - one switch, and each of its branches a loop of a line o
                 for i in range(n):
                     r[t, i] = abs(r[a, i])
                     null[t, i] = _bad(null[t, i], r[a, i] == _INT_MIN, two)
+            # Rounding down never gives more and rounding up never less, unless it wrapped around.
             elif op == _ROUND:
                 for i in range(n):
                     x = r[a, i]
-                    null[t, i] = _bad(null[t, i], x > _INT_MAX - first or x < _INT_MIN + first, two)
-                    # Between those bounds neither the half nor the sign can overflow; beyond them it does not matter.
-                    size = (abs(x) + first // 2) // first * first
-                    r[t, i] = size if x >= 0 else -size
+                    rest = x % first
+                    # Half away from zero: at the half itself, up from 0 on and down below.
+                    up = rest > first - rest or (rest == first - rest and x >= 0)
+                    y = x - rest + (first if up else 0)
+                    r[t, i] = y
+                    null[t, i] = _bad(null[t, i], y < x if up else y > x, two)
             elif op == _FLOOR:
                 for i in range(n):
                     x = r[a, i]
-                    null[t, i] = _bad(null[t, i], x < _INT_MIN + first, two)
-                    r[t, i] = x // first * first
+                    y = x - x % first
+                    r[t, i] = y
+                    null[t, i] = _bad(null[t, i], y > x, two)
             elif op == _CEIL:
                 for i in range(n):
                     x = r[a, i]
-                    null[t, i] = _bad(null[t, i], x > _INT_MAX - first, two)
-                    r[t, i] = -(-x // first) * first
+                    rest = x % first
+                    y = x - rest + (first if rest != 0 else 0)
+                    r[t, i] = y
+                    null[t, i] = _bad(null[t, i], y < x, two)
             elif op == _UNIT:
                 for i in range(n):
                     r[t, i] = r[a, i] // first
