@@ -1,0 +1,95 @@
+"""A file of lines: NDJSON, delimited lines or CSV.
+
+Exactly once: a position is a line number, and the offset beside it says where to read on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import xxhash
+
+from counterfoil.connectors.lines import LineCutter
+from counterfoil.connectors.source import Chunk
+from counterfoil.errors import InputError
+
+HEAD_BYTES = 65_536
+"""How much of a file's beginning tells it from another."""
+
+
+def head_checksum(data: bytes) -> int:
+    """Return the XXH3-64 of a file's beginning as a signed integer."""
+    return int.from_bytes(xxhash.xxh3_64_digest(data), "little", signed=True)
+
+
+class TextFileSource:
+    """Reads a file by lines; where it grows between two runs, the second goes on behind the first.
+
+    Parameters
+    ----------
+    path
+        The file.
+    batch_bytes, batch_lines, record_bytes
+        See ``LineCutter``.
+    header
+        Whether the first line names the fields: it is skipped and takes no position.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened.
+    """
+
+    seekable = True
+
+    def __init__(self, path: Path, batch_bytes: int, batch_lines: int, record_bytes: int, header: bool = False) -> None:
+        self.path = path
+        self.name = str(path.resolve())
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self.header = self._read_header() if header else b""
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise InputError(f"{path}: cannot be read: {reason}; give the path of a file") from error
+        self._read_offset = len(self.header)
+        self._cutter = LineCutter(self._fetch, batch_bytes, batch_lines, record_bytes)
+        self._cutter.offset = len(self.header)
+
+    def seek(self, position: int, offset: int) -> None:
+        """Go to a line that an earlier chunk named; ``offset`` 0 is the first line behind the header."""
+        size = os.fstat(self._descriptor).st_size
+        if offset > size:
+            raise InputError(
+                f"{self.path}: has {size} bytes, but {offset} were read of it before; it is another file or was cut:"
+                " give the former file, or another state folder"
+            )
+        offset = max(offset, len(self.header))
+        self._read_offset = offset
+        self._cutter.position, self._cutter.offset = position, offset
+
+    def fingerprint(self, length: int | None) -> tuple[int, int]:
+        """Return length and checksum of the beginning."""
+        data = os.pread(self._descriptor, HEAD_BYTES if length is None else length, 0)
+        return len(data), head_checksum(data)
+
+    def read(self, stopped: Callable[[], bool]) -> Chunk | None:
+        """Return the next lines; None at the end."""
+        return None if stopped() else self._cutter.read()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _fetch(self, size: int) -> bytes:
+        data = os.pread(self._descriptor, size, self._read_offset)
+        self._read_offset += len(data)
+        return data
+
+    def _read_header(self) -> bytes:
+        data = os.pread(self._descriptor, HEAD_BYTES, 0)
+        end = data.find(b"\n")
+        return data if end < 0 else data[: end + 1]

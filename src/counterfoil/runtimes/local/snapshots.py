@@ -1,0 +1,204 @@
+"""Snapshots of a program's state: plain NumPy files in a folder of their own, each with its checksum.
+
+A snapshot saves replay and nothing else: with none, or with damaged ones only, the state comes from the journal. It
+becomes valid with its row in the database, which is written after its files are on disk and after the blocks that it
+stands for are committed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+import xxhash
+
+from counterfoil.errors import StorageError
+from counterfoil.runtimes.local.failpoints import reach
+from counterfoil.runtimes.local.store import SnapshotRecord, Store, sync_folder
+
+FOLDER_NAME = "snapshots"
+PARALLEL = 4
+"""Files that are read or written side by side: checksums and copies run without the interpreter's lock."""
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSnapshot:
+    """Files that are written and not yet known to be on disk."""
+
+    blocks: int
+    folder: Path
+    manifest: str
+
+
+class Snapshots:
+    """Writes, reads and prunes the snapshots of one state folder.
+
+    Parameters
+    ----------
+    store
+        The database that lists them.
+    kept
+        How many stay.
+    replay_seconds, share
+        See ``StateConfig``.
+    layout
+        What a snapshot depends on beside the journal (the number of shards): one of another layout is not used.
+    """
+
+    def __init__(self, store: Store, kept: int, replay_seconds: float, share: float, layout: str) -> None:
+        self._store = store
+        self._folder = store.folder / FOLDER_NAME
+        self._kept = kept
+        self._replay_seconds = replay_seconds
+        self._share = share
+        self._layout = layout
+        self._cost_seconds = 0.0
+
+    def due(self, busy_seconds: float) -> bool:
+        """Say whether it is time for one, after so many seconds of deciding since the last.
+
+        Replay repeats the deciding, so seconds of deciding bound the replay. Where the snapshots themselves are dear,
+        their share of the time has precedence.
+        """
+        return busy_seconds >= max(self._replay_seconds, self._cost_seconds / self._share)
+
+    def write(self, arrays: Mapping[str, npt.NDArray[Any]], blocks: int) -> PendingSnapshot:
+        """Write the files into the page cache; the program may go on once this returns."""
+        started = time.monotonic()
+        folder = self._folder / f"{blocks}.writing"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        reach("snapshot.folder.after")
+        names = sorted(arrays)
+        reach("snapshot.write.before")
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            entries = list(pool.map(lambda each: _write_file(folder, *each), enumerate(map(arrays.__getitem__, names))))
+        reach("snapshot.write.after")
+        manifest = json.dumps({"layout": self._layout, "files": dict(zip(names, entries, strict=True))})
+        self._cost_seconds = time.monotonic() - started
+        return PendingSnapshot(blocks, folder, manifest)
+
+    def finish(self, pending: PendingSnapshot) -> SnapshotRecord:
+        """Wait until the files are on disk and give the folder its name; safe beside the program."""
+        reach("snapshot.sync.before")
+        for file in sorted(pending.folder.iterdir()):
+            descriptor = os.open(file, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_folder(pending.folder)
+        reach("snapshot.sync.after")
+        final = self._folder / str(pending.blocks)
+        shutil.rmtree(final, ignore_errors=True)
+        reach("snapshot.rename.before")
+        pending.folder.rename(final)
+        sync_folder(self._folder)
+        sync_folder(self._store.folder)
+        reach("snapshot.rename.after")
+        return SnapshotRecord(pending.blocks, final.name, pending.manifest)
+
+    def record(self, snapshot: SnapshotRecord) -> None:
+        """Make a finished snapshot valid and drop those beyond the number kept; the blocks are committed."""
+        assert snapshot.blocks <= self._store.totals.blocks
+        reach("snapshot.record.before")
+        self._store.put_snapshot(snapshot)
+        reach("snapshot.record.after")
+        for old in self._store.snapshots()[self._kept :]:
+            self._remove(old)
+
+    def restore(self) -> tuple[int, Arrays] | None:
+        """Return the newest snapshot that is whole, as blocks and arrays; None when there is none.
+
+        One that is damaged is named in the log and forgotten; the next older is tried.
+        """
+        for record in self._store.snapshots():
+            try:
+                return record.blocks, self._read(record)
+            except (StorageError, OSError, ValueError, KeyError) as error:
+                _log.warning("snapshot unusable; using an older one", blocks=record.blocks, error=str(error))
+                self._remove(record)
+        return None
+
+    def clear(self) -> None:
+        """Remove the files of snapshots that are not listed: a crash left them."""
+        listed = {record.folder for record in self._store.snapshots()}
+        if self._folder.exists():
+            for each in self._folder.iterdir():
+                if each.name not in listed:
+                    shutil.rmtree(each, ignore_errors=True)
+
+    def forget(self) -> None:
+        """Remove all snapshots: they belong to another detector."""
+        for record in self._store.snapshots():
+            self._remove(record)
+
+    def _remove(self, record: SnapshotRecord) -> None:
+        # The row goes first: a listed snapshot whose files are half gone would look damaged.
+        reach("snapshot.remove.before")
+        self._store.remove_snapshot(record.blocks)
+        shutil.rmtree(self._folder / record.folder, ignore_errors=True)
+        reach("snapshot.remove.after")
+
+    def _read(self, record: SnapshotRecord) -> Arrays:
+        if not record.manifest:
+            raise StorageError("its entry in the database is damaged")
+        manifest = json.loads(record.manifest)
+        if manifest["layout"] != self._layout:
+            raise StorageError(f"its layout is {manifest['layout']}, not {self._layout}")
+        folder = self._folder / record.folder
+        files: dict[str, dict[str, Any]] = manifest["files"]
+        # The large ones first, so that no thread is left alone with one at the end.
+        names = sorted(files, key=lambda name: -int(files[name]["bytes"]))
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            arrays = pool.map(lambda name: _read_file(folder, files[name]), names)
+            return dict(zip(names, arrays, strict=True))
+
+
+def _write_file(folder: Path, number: int, array: npt.NDArray[Any]) -> dict[str, Any]:
+    contiguous = np.ascontiguousarray(array)
+    file = f"{number}.npy"
+    with (folder / file).open("wb", buffering=0) as out:
+        np.lib.format.write_array(out, contiguous, allow_pickle=False)
+        size = out.tell()
+    return {"file": file, "bytes": size, "checksum": _checksum(contiguous)}
+
+
+def _read_file(folder: Path, entry: dict[str, Any]) -> npt.NDArray[Any]:
+    path = folder / entry["file"]
+    with path.open("rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size != entry["bytes"]:
+            raise StorageError(f"{path}: has another size than was written")
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, kind = read_header(file)
+        if fortran or kind.hasobject:
+            raise StorageError(f"{path}: is not an array that was written here")
+        array = np.empty(shape, kind)
+        view = array.reshape(-1).view(np.uint8).data
+        while len(view):
+            read = file.readinto(view)
+            if not read:
+                raise StorageError(f"{path}: ends too early")
+            view = view[read:]
+    if _checksum(array) != entry["checksum"]:
+        raise StorageError(f"{path}: its checksum does not fit")
+    return array
+
+
+def _checksum(array: npt.NDArray[Any]) -> str:
+    return xxhash.xxh3_64_hexdigest(array.reshape(-1).view(np.uint8).data)
