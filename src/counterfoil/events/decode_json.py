@@ -415,6 +415,7 @@ class JsonDecoder:
         self.settings = settings
         self.key = key
         self.max_skew = max_skew
+        self._words = key.words
         self._fields = FieldMap.of(schema, settings)
         self._has_cards = any(each.type.value == "card" for each in schema.columns)
         self._local = threading.local()
@@ -436,7 +437,7 @@ class JsonDecoder:
             size,
             first_position,
             latest,
-            self.key.words,
+            self._words,
             fields.tables,
             slots,
             unknown,
@@ -446,9 +447,10 @@ class JsonDecoder:
             scratch,
         )
         unknown_fields = unknown.take()
-        for slot in np.flatnonzero(unknown_slots).tolist():
-            unknown_fields[fields.slots[slot]] = int(unknown_slots[slot])
-        unknown_slots[:] = 0
+        if unknown_slots.any():
+            for slot in np.flatnonzero(unknown_slots).tolist():
+                unknown_fields[fields.slots[slot]] = int(unknown_slots[slot])
+            unknown_slots[:] = 0
         dead = dead_letters_of(fields, self.settings, rows, buffer, first_position)
         batch = batch_of(self.schema, rows, self.key)
         return Decoded(batch, dead, unknown_fields, size, int(rows.counters[COUNT_RECORDS]))

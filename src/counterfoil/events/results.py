@@ -111,6 +111,8 @@ def dead_letters_of(
     fields: FieldMap, settings: DecoderSettings, rows: Rows, data: Bytes, first_position: int
 ) -> list[DeadLetter]:
     """Return the dead letters of the records that a kernel refused."""
+    if not rows.counters[COUNT_FAULTS]:
+        return []
     describe = _Describer(fields, settings, data)
     letters = []
     for fault in rows.faults[: rows.counters[COUNT_FAULTS]].tolist():

@@ -50,6 +50,8 @@ class UnknownFields(NamedTuple):
 
     def take(self) -> dict[str, int]:
         """Return the counts by name and begin anew; the names stay known."""
+        if not self.counters[COUNT_NAMES]:
+            return {}
         found = np.flatnonzero(self.count[: self.counters[COUNT_NAMES]])
         counts: dict[str, int] = {}
         for name in found.tolist():

@@ -66,6 +66,29 @@ def _store_word(_context: Any, data: Any, _at: Any, _word: Any) -> Any:
 
 
 @intrinsic
+def _load_address_word(_context: Any, _address: Any) -> Any:
+    """Return the eight bytes at an address of memory as a word."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        word = builder.load(builder.inttoptr(arguments[0], ir.IntType(64).as_pointer()))
+        word.align = 1
+        return word
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
+def _load_address_byte(_context: Any, _address: Any) -> Any:
+    """Return the byte at an address of memory as a word."""
+
+    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        byte = builder.load(builder.inttoptr(arguments[0], ir.IntType(8).as_pointer()))
+        return builder.zext(byte, ir.IntType(64))
+
+    return types.uint64(types.uint64), generate
+
+
+@intrinsic
 def _trailing_zeros(_context: Any, _word: Any) -> Any:
     """Return how many low bits of a word are zero; the word must not be 0."""
 
@@ -77,6 +100,8 @@ def _trailing_zeros(_context: Any, _word: Any) -> Any:
 
 load_word = cast("Callable[[Bytes, int], np.uint64]", _load_word)
 store_word = cast("Callable[[Bytes, int, np.uint64], None]", _store_word)
+load_address_word = cast("Callable[[np.uint64], np.uint64]", _load_address_word)
+load_address_byte = cast("Callable[[np.uint64], np.uint64]", _load_address_byte)
 trailing_zeros = cast("Callable[[np.uint64], int]", _trailing_zeros)
 
 
