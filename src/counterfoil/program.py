@@ -18,14 +18,12 @@ from counterfoil.detector import Detector
 from counterfoil.events.batch import Batch, Words
 from counterfoil.events.duplicates import Duplicates
 from counterfoil.events.identity import IdentityKey
-from counterfoil.features.definition import AggregateFeature, DerivedFeature
 from counterfoil.features.keys import Keys
-from counterfoil.features.planner import Inputs, StagePlanner
+from counterfoil.features.plan import FeaturePlan
 from counterfoil.features.stage import STATE_BYTES_DEFAULT, StageBatch, Stages
-from counterfoil.features.typing import result_type
-from counterfoil.rules.expression import Expression, ExpressionCompiler, Source, Variable
+from counterfoil.rules.expression import Source, Variable
 from counterfoil.rules.program import ExpressionProgram, assemble
-from counterfoil.rules.types import FLOAT, Base, ValueType
+from counterfoil.rules.types import FLOAT, Base
 
 
 class Program:
@@ -207,38 +205,24 @@ class _ScorerPlan:
     """Compiles everything that a definition says, once, before the first event."""
 
     def __init__(self, detector: Detector, key: IdentityKey) -> None:
-        self.detector = detector
-        lists = {each.name: each for each in detector.lists}
-        columns = {
-            each.name: Variable(ValueType.of(each), Source.EVENT, index)
-            for index, each in enumerate(detector.schema.columns)
-        }
-        times = {kind.time: Variable(ValueType(Base.TIME), Source.TIME) for kind in detector.schema.kinds}
-        self._names: dict[str, Variable] = times | columns
-        event = ExpressionCompiler(dict(self._names), key, lists)
-        self.inputs = Inputs(
-            lambda text: event.compile(text, "features").type,
-            frozenset(
-                (kind.name, each.name) for kind in detector.schema.kinds for each in kind.fields if each.required
-            ),
+        plan = FeaturePlan(
+            detector.schema, detector.entities, detector.features, detector.lists, detector.max_lateness, key
         )
-        self._derived: list[tuple[Expression, int]] = []
-        self.types: tuple[ValueType, ...] = ()
-        self.planners = self._plan_features(key, lists)
-        self.inputs_program = assemble(
-            [(event.compile(text, "features"), row) for text, row in self.inputs.rows.items()]
-        )
+        self.types = plan.types
+        self.planners = plan.stages
+        self.inputs = plan.inputs
+        self.inputs_program = assemble(plan.input_expressions)
         features = len(self.types)
-        compiler = ExpressionCompiler(dict(self._names), key, lists)
+        compiler = plan.compiler()
         self.rules = [
             compiler.compile(rule.when, f"rules[{number}].when", Base.BOOL)
             for number, rule in enumerate(detector.rules)
         ]
         self.conditions: ExpressionProgram = assemble(
-            [*self._derived, *((rule, features + number) for number, rule in enumerate(self.rules))]
+            [*plan.derived, *((rule, features + number) for number, rule in enumerate(self.rules))]
         )
         score = features + len(self.rules)
-        compiler = ExpressionCompiler(self._names | {"score": Variable(FLOAT, Source.WORK, score)}, key, lists)
+        compiler = plan.compiler({"score": Variable(FLOAT, Source.WORK, score)})
         self.policy = assemble(
             [
                 (compiler.compile(detector.policy.review or "false", "policy.review", Base.BOOL), score + 1),
@@ -246,33 +230,3 @@ class _ScorerPlan:
             ]
         )
         self.work_rows = score + 3
-
-    def _plan_features(self, key: IdentityKey, lists: Mapping[str, object]) -> list[StagePlanner]:
-        """Plan the aggregates stage by stage and compile the derived features; give each its row and type."""
-        detector = self.detector
-        kinds = detector.schema.kind_index
-        entities = {entity.name: entity for entity in detector.entities}
-        planners: dict[tuple[str, tuple[str, ...] | None], StagePlanner] = {}
-        rows = {name: row for row, name in enumerate(detector.feature_names)}
-        types: list[ValueType] = []
-        for number, feature in enumerate(detector.features):
-            if isinstance(feature, DerivedFeature):
-                compiler = ExpressionCompiler(dict(self._names), key, lists)  # type: ignore[arg-type]
-                expression = compiler.compile(feature.expr, f"features[{number}].expr")
-                self._derived.append((expression, rows[feature.name]))
-                types.append(expression.type)
-                self._names[feature.name] = Variable(expression.type, Source.WORK, rows[feature.name])
-                continue
-            assert isinstance(feature, AggregateFeature)
-            via = feature.via if feature.via != entities[feature.by].key else None
-            known = (feature.by, via)
-            if known not in planners:
-                planners[known] = StagePlanner(entities[feature.by], via, kinds, self.inputs, detector.max_lateness)
-            arguments = tuple(self.inputs.type_of(argument) for argument in feature.arguments)
-            planners[known].add(feature, arguments, rows)
-            result = result_type(feature, arguments)
-            for name, _ in feature.outputs:
-                types.append(result)
-                self._names[name] = Variable(result, Source.WORK, rows[name])
-        self.types = tuple(types)
-        return list(planners.values())

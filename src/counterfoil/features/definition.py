@@ -1,4 +1,4 @@
-"""What a feature is: frozen values, no behaviour. ``compile`` in ``features/plan.py`` gives them life."""
+"""What a feature is: frozen values, no behaviour. ``plan.py`` gives them life."""
 
 from __future__ import annotations
 
