@@ -9,5 +9,17 @@ from __future__ import annotations
 
 from counterfoil.events.generators.columns import FRAUD_STORIES, KINDS, STORIES, TWIN_STORIES, TWINS, EventColumns
 from counterfoil.events.generators.payments import PaymentsGenerator
+from counterfoil.events.generators.transfers import TimeFormat, TransferColumns, TransfersGenerator
 
-__all__ = ["FRAUD_STORIES", "KINDS", "STORIES", "TWINS", "TWIN_STORIES", "EventColumns", "PaymentsGenerator"]
+__all__ = [
+    "FRAUD_STORIES",
+    "KINDS",
+    "STORIES",
+    "TWINS",
+    "TWIN_STORIES",
+    "EventColumns",
+    "PaymentsGenerator",
+    "TimeFormat",
+    "TransferColumns",
+    "TransfersGenerator",
+]

@@ -158,8 +158,11 @@ class EventColumns:
 
         return to_frame(self)
 
-    def to_batch(self, schema: Schema, key: IdentityKey) -> Batch:
-        """Return the events as a batch, equal to what the JSON decoder makes of ``to_ndjson()``."""
+    def to_batch(self, schema: Schema, key: IdentityKey, first_position: int = 0) -> Batch:
+        """Return the events as a batch, equal to what the JSON decoder makes of ``to_ndjson()``.
+
+        Kinds and fields that the schema lacks are left out; positions count from ``first_position``.
+        """
         from counterfoil.events.generators.batches import to_batch  # noqa: PLC0415
 
-        return to_batch(self, schema, key)
+        return to_batch(self, schema, key, first_position)

@@ -41,7 +41,7 @@ def subject_key(seed: int, subject: str) -> np.uint64:
     return np.uint64(sequence.generate_state(1, np.uint64)[0])
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def mix(word: np.uint64) -> np.uint64:
     """Return SplitMix64's finaliser of a word: a bijection, so distinct words stay distinct."""
     word = (word ^ (word >> np.uint64(30))) * _FIRST
@@ -49,13 +49,13 @@ def mix(word: np.uint64) -> np.uint64:
     return word ^ (word >> np.uint64(31))
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def draw(key: np.uint64, counter: np.uint64) -> np.uint64:
     """Return 64 random bits: the ``counter``-th of the key's stream."""
     return mix(key + _GOLDEN * (counter + np.uint64(1)))
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def below(word: np.uint64, bound: int) -> int:
     """Return the upper 32 bits of a draw as a whole number in [0, bound)."""
     return np.int64(((word >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))

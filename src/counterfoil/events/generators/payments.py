@@ -31,7 +31,7 @@ merging what is pending, which grows with the customers, stays cheap beside it."
 _USUAL_EVENTS = 1.5
 _PAYMENT_SHARE = 0.72
 """How many of all events are transactions."""
-_ORDINARY_SHARE = 0.80
+_ORDINARY_SHARE = 0.86
 """How much of all events begins as a candidate of ordinary life; the rest follows from it or is regular or a story."""
 
 

@@ -22,7 +22,7 @@ def _tell(telling: Telling) -> None:
 
     def was_paid(people: Numbers) -> Mask:
         since = (day_of_month[:, None] - world.customers["payday"][people]) % 30
-        return np.asarray((since <= 2) & (telling.reasons(people, telling.start[:, None])[1] == AT_HOME))
+        return np.asarray((since <= 6) & (telling.reasons(people, telling.start[:, None])[1] == AT_HOME))
 
     telling.person, found = telling.search(0, was_paid)
     home = telling.home()
