@@ -28,8 +28,11 @@ def block_words(extremes: np.int64, capacity: np.int64) -> np.int64:
 def better(first: np.int64, second: np.int64, largest: bool, is_float: bool) -> bool:
     """Tell whether the first value is the more extreme. Floats are compared by their bits.
 
-    The bits of two floats order like integers where one is positive, and the other way round where both are negative.
+    A null is the least extreme. The bits of two floats order like integers where one is positive, and the other way
+    round where both are negative.
     """
+    if first == layout.NULL or second == layout.NULL:
+        return first != layout.NULL
     if is_float and first < 0 and second < 0:
         first, second = second, first
     return first > second if largest else first < second
@@ -40,7 +43,7 @@ def _is_extreme(measures: Words, measure: np.int64) -> bool:
     return measures[measure, layout.MEASURE_BLOCK] >= 0
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def fold_block(
     arena: Words, address: np.int64, capacity: np.int64, stride: np.int64, tracks: Words, track: np.int64,
     measures: Words, sequence: np.int64,
@@ -64,7 +67,7 @@ def fold_block(
             base += capacity >> SMALL
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def rebuild_blocks(
     arena: Words, address: np.int64, capacity: np.int64, stride: np.int64, tracks: Words, track: np.int64,
     measures: Words, first: np.int64, head: np.int64,
@@ -77,12 +80,12 @@ def rebuild_blocks(
         fold_block(arena, address, capacity, stride, tracks, track, measures, sequence)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def extreme(
     arena: Words, address: np.int64, capacity: np.int64, stride: np.int64, word: np.int64, block: np.int64,
     largest: bool, is_float: bool, low: np.int64, high: np.int64,
 ) -> np.int64:
-    """Return the extreme of one word over the entries ``[low, high)``, which must not be empty."""
+    """Return the extreme of one word over the entries ``[low, high)``, which must not be empty; null where all are."""
     base = address + capacity * stride + block_words(block, capacity)
     best = arena[address + (low & (capacity - 1)) * stride + word]
     sequence = low

@@ -22,6 +22,9 @@ import numpy as np
 TIME_NONE = np.iinfo(np.int64).min
 """Time of the sentinel: before every event."""
 TIME_NEVER = np.iinfo(np.int64).max
+NULL = np.iinfo(np.int64).min
+"""A raw word that is null, and the next occurrence of a value that is: no value ever is this word (as a float it would
+be the negative zero, which is stored as zero)."""
 
 # Columns of the table of tracks.
 TRACK_KIND = 0

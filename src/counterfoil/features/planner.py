@@ -131,6 +131,13 @@ class TrackPlan:
             argument = _bounded(feature)
         return self.measure(layout.ADD_ONE, argument, feature.where)
 
+    def value_count(self, feature: AggregateFeature) -> int:
+        """Return the word that counts entries with a value on a track of what satisfies ``where``; -1 for all."""
+        argument = feature.arguments[0]
+        if self.inputs.always_present(feature.kind, argument):
+            return -1
+        return self.measure(layout.ADD_ONE, argument)
+
     def extreme(self, code: int, argument: str, *, is_float: bool) -> tuple[int, int]:
         """Return the word of a raw value whose extremes are kept by block, and which of the track's extremes it is."""
         if (code, argument, None, is_float) not in self._known:
@@ -197,25 +204,29 @@ class StagePlanner:
         """Return the row of the inputs that holds an expression."""
         return self._inputs.row(expression)
 
-    def track(self, feature: AggregateFeature, *, only_present: bool = False) -> TrackPlan:
+    def track(self, feature: AggregateFeature, *, only_where: bool = False, only_present: bool = False) -> TrackPlan:
         """Return the track that a feature reads.
 
         Parameters
         ----------
         feature
             The feature.
+        only_where
+            Whether only events that satisfy ``where`` may enter. Running totals do without, and so share one track of
+            all events.
         only_present
-            Whether only events that satisfy ``where`` and have all arguments may enter. Running totals do without, and
-            so share one track of all events.
+            Whether only those may enter that have all arguments too: for what asks about the latest such event.
         """
         condition = None
-        if only_present:
+        if only_where or only_present:
             parts = [f"({feature.where})"] if feature.where is not None else []
+        if only_present:
             parts += [
                 f"({argument}) IS NOT NULL"
                 for argument in feature.arguments
                 if not self._inputs.always_present(feature.kind, argument)
             ]
+        if only_where or only_present:
             condition = " AND ".join(parts) or None
         known = (feature.kind, condition, feature.resolution)
         if known not in self._tracks:
@@ -283,7 +294,6 @@ class StagePlanner:
             np.array(divisors, np.float64),
             # A record of one or two cache lines does not straddle more of them than it must.
             -(-record // 8) * 8 if record > 4 else 4,
-            max((len(plan.edges_at) for plan in self.tracks), default=0),
             self._pairs,
         )
 
@@ -325,7 +335,6 @@ class StagePlan:
     operations: Words
     divisors: np.ndarray[tuple[int], np.dtype[np.float64]]
     record_words: int
-    places_max: int
     pairs: int
     """How many measures use the map of pairs."""
 

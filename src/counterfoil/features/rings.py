@@ -22,7 +22,7 @@ def entry(address: np.int64, mask: np.int64, stride: np.int64, sequence: np.int6
     return address + (sequence & mask) * stride
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def bound(
     arena: Words, address: np.int64, mask: np.int64, stride: np.int64, guess: np.int64, low: np.int64, high: np.int64,
     time: np.int64,
@@ -53,7 +53,7 @@ def bound(
     return low
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _needed_from(
     arena: Words, address: np.int64, mask: np.int64, stride: np.int64, floor: np.int64, head: np.int64,
     horizon: np.int64,
@@ -63,7 +63,7 @@ def _needed_from(
     return max(floor, bound(arena, address, mask, stride, floor + 1, floor + 1, head, newest - horizon) - 1)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _allocate(arena: Words, meta: Words, track: np.int64, power: np.int64, words: np.int64) -> np.int64:
     """Return the address of a free ring, or -1 where the arena is full."""
     free = layout.META_FREE + track * layout.FREE_CAPACITIES + power
@@ -78,7 +78,7 @@ def _allocate(arena: Words, meta: Words, track: np.int64, power: np.int64, words
     return address
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def create(arena: Words, meta: Words, tracks: Words, track: np.int64, records: Words, part: np.int64) -> bool:
     """Give an entity its first ring for a track, holding the sentinel; False where the arena is full."""
     stride = tracks[track, layout.TRACK_STRIDE]
@@ -97,7 +97,7 @@ def create(arena: Words, meta: Words, tracks: Words, track: np.int64, records: W
     return True
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _forget(
     arena: Words, table: Words, meta: Words, measures: Words, tallies: Words, tracks: Words, track: np.int64,
     records: Words, record: np.int64, slot: np.int64, at: np.int64, sequence: np.int64,
@@ -121,7 +121,7 @@ def _forget(
                     meta[layout.META_PAIRS] -= 1
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def leave(
     arena: Words, table: Words, meta: Words, measures: Words, tallies: Words, tally: np.int64, records: Words,
     word: np.int64, slot: np.int64, at: np.int64,
@@ -131,6 +131,8 @@ def leave(
     if tallies[tally, layout.TALLY_CODE] == layout.TALLY_DISTINCT:
         if arena[value + 1] == layout.TIME_NEVER:
             records[word + 1] -= 1
+        return
+    if arena[value] == layout.NULL:
         return
     owner = pairs.owner_of(slot, tallies[tally, layout.TALLY_PAIR])
     place = pairs.locate(table, owner, arena[value])
@@ -142,7 +144,7 @@ def leave(
         meta[layout.META_PAIRS] -= 1
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def enter(
     arena: Words, table: Words, meta: Words, measures: Words, tallies: Words, tally: np.int64, records: Words,
     word: np.int64, slot: np.int64, at: np.int64,
@@ -153,6 +155,8 @@ def enter(
         if arena[value + 1] == layout.TIME_NEVER:
             records[word + 1] += 1
         return
+    if arena[value] == layout.NULL:
+        return
     owner = pairs.owner_of(slot, tallies[tally, layout.TALLY_PAIR])
     place = pairs.locate(table, owner, arena[value])
     if pairs.present(table, place):
@@ -162,7 +166,7 @@ def enter(
         meta[layout.META_PAIRS] += 1
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _make_room(
     arena: Words, table: Words, meta: Words, tracks: Words, track: np.int64, measures: Words, tallies: Words,
     records: Words, record: np.int64, slot: np.int64,
@@ -212,7 +216,7 @@ def _delta(
     return source < 0 or input_nulls[source, row] == 0
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _accumulate(
     arena: Words, arena_float: nb.float64[:], inputs: Words, inputs_float: nb.float64[:, :], input_nulls: Bytes,
     tracks: Words, track: np.int64, measures: Words, row: np.int64, before: np.int64, at: np.int64,
@@ -247,9 +251,12 @@ def _accumulate(
             arena[at + word] = arena[before + word]
         elif code == layout.VALUE_NEXT:
             arena[at + word] = inputs[source, row]
-            arena[at + word + 1] = layout.TIME_NEVER
+            arena[at + word + 1] = layout.TIME_NEVER if counts else layout.NULL
         else:
-            arena[at + word] = inputs[source, row]
+            value = inputs[source, row]
+            if measures[measure, layout.MEASURE_FLOAT] == 1 and value == layout.NULL:
+                value = 0
+            arena[at + word] = value if counts else layout.NULL
 
 
 @nb.njit(inline="always")
@@ -262,7 +269,7 @@ def _wide_value(
     return wide.fixed(value * value if code == layout.ADD_SQUARE_FLOAT else value)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _improve(
     arena: Words, arena_float: nb.float64[:], measures: Words, measure: np.int64, at: np.int64, value: np.int64
 ) -> None:
@@ -283,7 +290,7 @@ def _improve(
         arena[at] = before
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _carry_forward(
     arena: Words, arena_float: nb.float64[:], inputs: Words, inputs_float: nb.float64[:, :], input_nulls: Bytes,
     tracks: Words, track: np.int64, measures: Words, row: np.int64, address: np.int64, mask: np.int64,
@@ -317,7 +324,7 @@ def _carry_forward(
                 _improve(arena, arena_float, measures, measure, at, inputs[source, row])
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _link_values(
     arena: Words, table: Words, meta: Words, tracks: Words, track: np.int64, measures: Words, tallies: Words,
     records: Words, record: np.int64, slot: np.int64, address: np.int64, mask: np.int64, sequence: np.int64,
@@ -349,7 +356,13 @@ def _link_values(
             enter(arena, table, meta, measures, tallies, tally, records, word, slot, at)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(inline="always")
+def _holds(arena: Words, at: np.int64, value: np.int64) -> bool:
+    """Tell whether a linked value is this one; a null is none."""
+    return arena[at] == value and arena[at + 1] != layout.NULL
+
+
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _link_next(
     arena: Words, table: Words, meta: Words, tracks: Words, track: np.int64, measures: Words, measure: np.int64,
     tallies: Words, records: Words, record: np.int64, slot: np.int64, address: np.int64, mask: np.int64,
@@ -366,6 +379,8 @@ def _link_next(
             place = pairs.locate(table, owner, arena[at])
             pairs.put(table, place, owner, arena[at], later)
     at = entry(address, mask, stride, sequence)
+    if arena[at + word + 1] == layout.NULL:
+        return
     value = arena[at + word]
     place = pairs.locate(table, owner, value)
     if not pairs.present(table, place):
@@ -375,11 +390,11 @@ def _link_next(
     last = pairs.number(table, place)
     if last > sequence:
         later = sequence + 1
-        while arena[entry(address, mask, stride, later) + word] != value:
+        while not _holds(arena, entry(address, mask, stride, later) + word, value):
             later += 1
         arena[at + word + 1] = arena[entry(address, mask, stride, later)]
         earlier = sequence - 1
-        while earlier > floor and arena[entry(address, mask, stride, earlier) + word] != value:
+        while earlier > floor and not _holds(arena, entry(address, mask, stride, earlier) + word, value):
             earlier -= 1
         if earlier > floor:
             arena[entry(address, mask, stride, earlier) + word + 1] = arena[at]
@@ -399,10 +414,11 @@ def _link_next(
             records[place_word + 1] -= 1
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _count_new_values(
     arena: Words, table: Words, meta: Words, tracks: Words, track: np.int64, measures: Words, slot: np.int64,
-    inputs: Words, row: np.int64, address: np.int64, mask: np.int64, sequence: np.int64, head: np.int64,
+    inputs: Words, input_nulls: Bytes, row: np.int64, address: np.int64, mask: np.int64, sequence: np.int64,
+    head: np.int64,
 ) -> None:
     """Keep the running numbers of distinct values over the whole past; the map holds each value's first time."""
     stride = tracks[track, layout.TRACK_STRIDE]
@@ -411,7 +427,10 @@ def _count_new_values(
     for measure in range(first, first + tracks[track, layout.TRACK_MEASURE_COUNT]):
         if measures[measure, layout.MEASURE_CODE] != layout.RUNNING_DISTINCT:
             continue
-        value = inputs[measures[measure, layout.MEASURE_INPUT], row]
+        source = measures[measure, layout.MEASURE_INPUT]
+        if input_nulls[source, row] != 0:
+            continue
+        value = inputs[source, row]
         owner = pairs.owner_of(slot, measures[measure, layout.MEASURE_PAIR])
         place = pairs.locate(table, owner, value)
         until = head
@@ -429,7 +448,7 @@ def _count_new_values(
             arena[entry(address, mask, stride, later) + word] += 1
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def insert(
     arena: Words, arena_float: nb.float64[:], table: Words, meta: Words, tracks: Words, track: np.int64,
     measures: Words, tallies: Words, records: Words, record: np.int64, slot: np.int64, inputs: Words,
@@ -484,7 +503,9 @@ def insert(
         _link_values(
             arena, table, meta, tracks, track, measures, tallies, records, record, slot, address, mask, sequence, head
         )
-    _count_new_values(arena, table, meta, tracks, track, measures, slot, inputs, row, address, mask, sequence, head)
+    _count_new_values(
+        arena, table, meta, tracks, track, measures, slot, inputs, input_nulls, row, address, mask, sequence, head
+    )
     if tracks[track, layout.TRACK_EXTREMES] > 0:
         if sequence + 1 == head:
             fold_block(arena, address, mask + 1, stride, tracks, track, measures, sequence)

@@ -179,7 +179,6 @@ class Stages:
                 row[kernel.RECORD_WORDS] = plan.record_words
                 row[kernel.READ_KEY], row[kernel.FEED_KEY] = keys
                 row[kernel.SHARD], row[kernel.SHARDS] = place, self._shards
-                row[kernel.PLACES_MAX] = plan.places_max
 
     def entities(self) -> dict[str, int]:
         """Return how many entities each stage knows."""

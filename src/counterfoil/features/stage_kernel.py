@@ -43,8 +43,12 @@ FEED_KEY = 23
 """Row of the keys under which events enter; the same row for nearly every stage."""
 SHARD = 24
 SHARDS = 25
-PLACES_MAX = 26
-DIRECTORY_COLUMNS = 27
+DIRECTORY_COLUMNS = 26
+
+KINDS_MAX = 64
+"""Event kinds of a detector."""
+_PLACES_MAX = 4096
+"""Window edges of one track: more than a detector may have features."""
 
 # How many events ahead each line is asked for: the index first, then the record it points to, then the rings.
 _AHEAD_INDEX = 12
@@ -90,6 +94,9 @@ def run_stages(
     int
         ``STATUS_DONE``, or ``STATUS_ARENA_FULL``: then the state is no longer fit for use.
     """
+    kind_feeds = np.empty(KINDS_MAX, np.uint8)
+    places = np.empty(_PLACES_MAX, np.int64)
+    slots = np.empty((2, times.shape[0]), np.int64)
     for row in range(first, last):
         d = directory[row]
         tracks = nb.carray(words_at(d[TRACKS]), (d[TRACKS_ROWS], layout.TRACK_COLUMNS))
@@ -106,7 +113,7 @@ def run_stages(
         meta = nb.carray(words_at(d[META]), (d[META_WORDS],))
         done = _run_shard(
             tracks, edges, measures, tallies, operations, divisors, table, records, arena, arena_float, pair_table,
-            meta, d[RECORD_WORDS], d[READ_KEY], d[FEED_KEY], d[SHARD], d[SHARDS], d[PLACES_MAX], keys, kinds, times,
+            meta, d[RECORD_WORDS], d[READ_KEY], d[FEED_KEY], d[SHARD], d[SHARDS], kind_feeds, places, slots[0], slots[1], keys, kinds, times,
             decided, inputs, inputs_float, input_nulls, outputs, outputs_float, output_nulls, late, lateness,
         )
         if not done:
@@ -114,23 +121,20 @@ def run_stages(
     return layout.STATUS_DONE
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _run_shard(
     tracks: Words, edges: Words, measures: Words, tallies: Words, operations: Words, divisors: nb.float64[:],
     table: Words, records: Words, arena: Words, arena_float: nb.float64[:], pair_table: Words, meta: Words,
     record_words: np.int64, read_key: np.int64, feed_key: np.int64, shard: np.int64, shards: np.int64,
-    places_max: np.int64, keys: Words, kinds: nb.int16[:], times: Words, decided: Words, inputs: Words,
+    kind_feeds: Bytes, places: Words, read_slots: Words, feed_slots: Words, keys: Words, kinds: nb.int16[:], times: Words, decided: Words, inputs: Words,
     inputs_float: nb.float64[:, :], input_nulls: Bytes, outputs: Words, outputs_float: nb.float64[:, :],
     output_nulls: Bytes, late: Bytes, lateness: np.int64,
 ) -> bool:
     n = times.shape[0]
     same_key = read_key == feed_key
-    kind_feeds = np.zeros(64, np.uint8)
+    kind_feeds[:] = 0
     for track in range(tracks.shape[0]):
         kind_feeds[tracks[track, layout.TRACK_KIND]] = 1
-    places = np.empty(places_max + 1, np.int64)
-    read_slots = np.empty(n, np.int64)
-    feed_slots = np.empty(n, np.int64)
     table_mask = (table.shape[0] >> 1) - 1
     for step in range(n + _AHEAD_INDEX):
         if step < n:
@@ -153,11 +157,13 @@ def _run_shard(
         if 0 <= ahead < n:
             if read_slots[ahead] >= 0:
                 _prefetch_rings(
-                    tracks, measures, records, arena, pair_table, read_slots[ahead], record_words, inputs, ahead
+                    tracks, measures, tallies, records, arena, pair_table, read_slots[ahead], record_words, inputs,
+                    ahead,
                 )
             if not same_key and feed_slots[ahead] >= 0:
                 _prefetch_rings(
-                    tracks, measures, records, arena, pair_table, feed_slots[ahead], record_words, inputs, ahead
+                    tracks, measures, tallies, records, arena, pair_table, feed_slots[ahead], record_words, inputs,
+                    ahead,
                 )
         row = step - _AHEAD_INDEX
         if row < 0:
@@ -179,42 +185,35 @@ def _run_shard(
             if effective != time and column >= 0:
                 late[column] = 1
             time = effective
-        if column >= 0 and read_slot >= 0:
-            for track in range(tracks.shape[0]):
-                if tracks[track, layout.TRACK_OPERATION_COUNT_PRIOR] > 0:
-                    start = tracks[track, layout.TRACK_OPERATIONS_PRIOR]
-                    _answer(
-                        tracks, edges, measures, tallies, operations, divisors, records, arena, arena_float,
-                        pair_table, meta, track, start, start + tracks[track, layout.TRACK_OPERATION_COUNT_PRIOR],
-                        record, read_slot, time, inputs, inputs_float, input_nulls, row, outputs,
-                        outputs_float, output_nulls, column, places,
-                    )
-        if feed_slot >= 0 and kind_feeds[kind] == 1:
-            feed_record = feed_slot * record_words
-            if not same_key:
-                time = _move_clock(records, feed_record, times[row], lateness)
-            for track in range(tracks.shape[0]):
-                if tracks[track, layout.TRACK_KIND] != kind:
-                    continue
-                mask = tracks[track, layout.TRACK_MASK]
-                if mask >= 0 and (input_nulls[mask, row] != 0 or inputs[mask, row] == 0):
-                    continue
-                if not insert(
-                    arena, arena_float, pair_table, meta, tracks, track, measures, tallies, records, feed_record,
-                    feed_slot, inputs, inputs_float, input_nulls, row, time,
-                ):
-                    return False
-        if column >= 0 and read_slot >= 0:
-            if not same_key:
+        for phase in range(2):
+            # First what leaves the event itself out, then the event enters, then everything else.
+            if phase == 1 and feed_slot >= 0 and kind_feeds[kind] == 1:
+                feed_record = feed_slot * record_words
+                if not same_key:
+                    time = _move_clock(records, feed_record, times[row], lateness)
+                for track in range(tracks.shape[0]):
+                    if tracks[track, layout.TRACK_KIND] != kind:
+                        continue
+                    mask = tracks[track, layout.TRACK_MASK]
+                    if mask >= 0 and (input_nulls[mask, row] != 0 or inputs[mask, row] == 0):
+                        continue
+                    if not insert(
+                        arena, arena_float, pair_table, meta, tracks, track, measures, tallies, records, feed_record,
+                        feed_slot, inputs, inputs_float, input_nulls, row, time,
+                    ):
+                        return False
+            if column < 0 or read_slot < 0:
+                continue
+            if phase == 1 and not same_key:
                 time = _move_clock(records, record, times[row], lateness)
             for track in range(tracks.shape[0]):
-                if tracks[track, layout.TRACK_OPERATION_COUNT] > 0:
-                    start = tracks[track, layout.TRACK_OPERATIONS]
+                start = tracks[track, layout.TRACK_OPERATIONS_PRIOR + 2 * phase]
+                count = tracks[track, layout.TRACK_OPERATION_COUNT_PRIOR + 2 * phase]
+                if count > 0:
                     _answer(
                         tracks, edges, measures, tallies, operations, divisors, records, arena, arena_float,
-                        pair_table, meta, track, start, start + tracks[track, layout.TRACK_OPERATION_COUNT],
-                        record, read_slot, time, inputs, inputs_float, input_nulls, row, outputs,
-                        outputs_float, output_nulls, column, places,
+                        pair_table, meta, track, start, start + count, record, read_slot, time, inputs, inputs_float,
+                        input_nulls, row, outputs, outputs_float, output_nulls, column, places,
                     )
     return True
 
@@ -266,7 +265,7 @@ def _slot(table: Words, records: Words, meta: Words, record_words: np.int64, key
 
 @nb.njit(inline="always")
 def _prefetch_rings(
-    tracks: Words, measures: Words, records: Words, arena: Words, pair_table: Words, slot: np.int64,
+    tracks: Words, measures: Words, tallies: Words, records: Words, arena: Words, pair_table: Words, slot: np.int64,
     record_words: np.int64, inputs: Words, row: np.int64,
 ) -> None:
     record = slot * record_words
@@ -291,9 +290,16 @@ def _prefetch_rings(
                     value = inputs[measures[measure, layout.MEASURE_INPUT], row]
                     place = pairs.place_of(pairs.owner_of(slot, pair), value, (pair_table.shape[0] >> 2) - 1)
                     prefetch(pair_table, 4 * place)
+            first = tracks[track, layout.TRACK_TALLIES]
+            for tally in range(first, first + tracks[track, layout.TRACK_TALLY_COUNT]):
+                pair = tallies[tally, layout.TALLY_PAIR]
+                if pair >= 0:
+                    value = inputs[measures[tallies[tally, layout.TALLY_MEASURE], layout.MEASURE_INPUT], row]
+                    place = pairs.place_of(pairs.owner_of(slot, pair), value, (pair_table.shape[0] >> 2) - 1)
+                    prefetch(pair_table, 4 * place)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _answer(
     tracks: Words, edges: Words, measures: Words, tallies: Words, operations: Words, divisors: nb.float64[:],
     records: Words, arena: Words, arena_float: nb.float64[:], pair_table: Words, meta: Words, track: np.int64,
@@ -353,11 +359,13 @@ def _answer(
         if code == layout.EXTREME:
             if high > low:
                 flags = operations[operation, layout.OPERATION_TALLY]
-                outputs[output, column] = extreme(
+                value = extreme(
                     arena, address, mask + 1, stride, word, operations[operation, layout.OPERATION_BLOCK],
                     flags & 1 == 1, flags & 2 == 2, low, high,
                 )
-                output_nulls[output, column] = 0
+                if value != layout.NULL:
+                    outputs[output, column] = value
+                    output_nulls[output, column] = 0
         elif code == layout.RUNNING_EXTREME:
             if arena[high_at + word + 1] != 0:
                 outputs[output, column] = arena[high_at + word]
@@ -465,7 +473,7 @@ def _answer_latest(
         outputs_float[output, column] = kilometres_an_hour(distance, time - arena[high_at])
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _move_tally(
     measures: Words, tallies: Words, tally: np.int64, records: Words, record: np.int64, slot: np.int64, arena: Words,
     pair_table: Words, meta: Words, address: np.int64, mask: np.int64, stride: np.int64, low: np.int64,
@@ -485,7 +493,7 @@ def _move_tally(
         enter(arena, pair_table, meta, measures, tallies, tally, records, word, slot, at)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _answer_distinct(
     tracks: Words, track: np.int64, measures: Words, tallies: Words, operations: Words, operation: np.int64,
     records: Words, record: np.int64, slot: np.int64, arena: Words, pair_table: Words, meta: Words,
@@ -506,7 +514,7 @@ def _answer_distinct(
         )
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _answer_frequency(
     tracks: Words, track: np.int64, measures: Words, tallies: Words, operations: Words, operation: np.int64,
     records: Words, record: np.int64, slot: np.int64, arena: Words, pair_table: Words, meta: Words,
@@ -515,7 +523,12 @@ def _answer_frequency(
     output_nulls: Bytes, column: np.int64,
 ) -> None:
     source = operations[operation, layout.OPERATION_FIRST_INPUT]
-    if input_nulls[source, row] != 0 or high <= low:
+    count_word = operations[operation, layout.OPERATION_COUNT_WORD]
+    rows = high - low
+    if count_word >= 0:
+        low_at = np.int64(0) if low == 1 else entry(address, mask, stride, low - 1)
+        rows = count_total(arena, entry(address, mask, stride, high - 1), low_at, count_word)
+    if input_nulls[source, row] != 0 or rows <= 0:
         return
     output = operations[operation, layout.OPERATION_OUTPUT]
     tally = operations[operation, layout.OPERATION_TALLY]
@@ -536,5 +549,5 @@ def _answer_frequency(
             count -= occurrences(arena, address, mask, stride, word, high, head, value)
     else:
         count = occurrences(arena, address, mask, stride, word, low, high, value)
-    outputs_float[output, column] = np.float64(count) / np.float64(high - low)
+    outputs_float[output, column] = np.float64(count) / np.float64(rows)
     output_nulls[output, column] = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from counterfoil.features.aggregations.age import Age
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Value
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 from counterfoil.features.aggregations.count import Count
 from counterfoil.features.aggregations.distance import Distance
 from counterfoil.features.aggregations.distinct import Distinct
@@ -28,4 +28,4 @@ AGGREGATIONS: dict[str, Aggregation] = {
 }
 """Every aggregation by its name."""
 
-__all__ = ["AGGREGATIONS", "Aggregation", "Operation", "Request", "Row", "Value"]
+__all__ = ["AGGREGATIONS", "Aggregation", "Operation", "Request", "Row", "Terms", "Value"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from counterfoil.features import layout
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Value
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 
 if TYPE_CHECKING:
     from counterfoil.features.planner import StagePlanner
@@ -20,13 +20,13 @@ class Age(Aggregation):
     def plan(self, request: Request, planner: StagePlanner) -> None:
         """Read the smallest time ever seen, which the record keeps."""
         feature = request.feature
-        track = planner.track(feature, only_present=True)
+        track = planner.track(feature, only_where=True)
         track.add(feature, Operation(layout.AGE, request.output))
 
     def twin(self, rows: Sequence[Row], own: tuple[Value, ...], time: int, divisor: float) -> Value:  # noqa: ARG002
         """Subtract the first row's time."""
         return time - rows[0].time if rows else None
 
-    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:  # noqa: ARG002
+    def sql(self, terms: Terms) -> str:
         """Return the difference from the earliest time."""
-        return f"{time} - min(s.time)"
+        return f"{terms.time} - {terms.over('min(s.time)')}"

@@ -69,12 +69,44 @@ class Operation:
     divisor: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an aggregation's SQL is written with.
+
+    Rows ``s`` are the events that arrived by then and whose time is not later than the deciding event's (less the
+    delay), with ``s.position`` and ``s.time``; where there is none, one row of nulls stands in.
+
+    Parameters
+    ----------
+    arguments
+        The arguments on the rows.
+    own
+        The arguments on the deciding event.
+    time
+        The deciding event's time.
+    within
+        The condition that a row lies in the window; None where every row does.
+    """
+
+    arguments: tuple[str, ...]
+    own: tuple[str, ...]
+    time: str
+    within: str | None = None
+
+    def over(self, aggregate: str, *conditions: str) -> str:
+        """Return an aggregate over the rows of the window for which the conditions hold."""
+        every = ([] if self.within is None else [self.within]) + list(conditions)
+        return f"{aggregate} FILTER (WHERE {' AND '.join(every)})" if every else aggregate
+
+
 class Aggregation(ABC):
     """One aggregation. Instances have no state."""
 
     name: ClassVar[str]
     resolvable: ClassVar[bool] = False
     """Whether it can live with a ``resolution``: entries of one cut time are merged."""
+    about_before: ClassVar[bool] = False
+    """Whether it always leaves the deciding event out, as all others do with ``prior``."""
 
     @abstractmethod
     def plan(self, request: Request, planner: StagePlanner) -> None:
@@ -98,15 +130,5 @@ class Aggregation(ABC):
         """
 
     @abstractmethod
-    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:
-        """Return the aggregate as a DuckDB expression over rows ``s`` (with ``s.time`` and ``s.position``).
-
-        Parameters
-        ----------
-        arguments
-            SQL of the arguments on the rows.
-        own
-            SQL of the arguments on the deciding event.
-        time
-            SQL of the deciding event's time in microseconds.
-        """
+    def sql(self, terms: Terms) -> str:
+        """Return the feature as a DuckDB expression: aggregates over rows ``s`` for the deciding event ``e``."""

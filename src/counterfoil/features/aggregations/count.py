@@ -10,7 +10,7 @@ import numpy as np
 
 from counterfoil.events.batch import Words
 from counterfoil.features import layout
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Value
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 
 if TYPE_CHECKING:
     from counterfoil.features.planner import StagePlanner
@@ -37,9 +37,9 @@ class Count(Aggregation):
         """Count the rows."""
         return len(rows)
 
-    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:  # noqa: ARG002
-        """Return ``count(*)``."""
-        return "count(*)"
+    def sql(self, terms: Terms) -> str:
+        """Return ``count``: of positions, so that the row of nulls does not count."""
+        return terms.over("count(s.position)")
 
 
 @nb.njit(inline="always")

@@ -10,7 +10,7 @@ import numba as nb
 import numpy as np
 
 from counterfoil.features import layout
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Value
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 
 if TYPE_CHECKING:
     from counterfoil.features.planner import StagePlanner
@@ -26,6 +26,7 @@ class Distance(Aggregation):
     """
 
     name = "distance"
+    about_before = True
     code = layout.DISTANCE
 
     def plan(self, request: Request, planner: StagePlanner) -> None:
@@ -50,16 +51,20 @@ class Distance(Aggregation):
         assert longitude is not None
         return float(great_circle.py_func(latitude, longitude, own[0], own[1]))
 
-    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:  # noqa: ARG002
+    def sql(self, terms: Terms) -> str:
         """Return the haversine formula."""
-        latitude, longitude = (previous(argument, arguments) for argument in arguments)
-        return great_circle_sql(latitude, longitude, own[0], own[1])
+        latitude, longitude = (previous(argument, terms) for argument in terms.arguments)
+        return great_circle_sql(latitude, longitude, terms.own[0], terms.own[1])
 
 
-def previous(argument: str, arguments: Sequence[str]) -> str:
+def previous(argument: str, terms: Terms) -> str:
     """Return SQL for an argument's value on the latest row that has all of them."""
-    known = " AND ".join(f"({each}) IS NOT NULL" for each in arguments)
-    return f"arg_max({argument}, (s.time, s.position)) FILTER ({known})"
+    return terms.over(f"arg_max({argument}, (s.time, s.position))", *known(terms))
+
+
+def known(terms: Terms) -> list[str]:
+    """Return the conditions that a row has all arguments."""
+    return [f"{each} IS NOT NULL" for each in terms.arguments]
 
 
 def great_circle_sql(latitude: str, longitude: str, own_latitude: str, own_longitude: str) -> str:
@@ -71,7 +76,7 @@ def great_circle_sql(latitude: str, longitude: str, own_latitude: str, own_longi
     )
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def great_circle(
     latitude: np.float64, longitude: np.float64, own_latitude: np.float64, own_longitude: np.float64
 ) -> np.float64:

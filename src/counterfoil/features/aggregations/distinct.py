@@ -10,7 +10,7 @@ import numpy as np
 
 from counterfoil.events.batch import Words
 from counterfoil.features import layout
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Value
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 
 if TYPE_CHECKING:
     from counterfoil.features.planner import StagePlanner
@@ -28,7 +28,7 @@ class Distinct(Aggregation):
     def plan(self, request: Request, planner: StagePlanner) -> None:
         """Over a window: the values linked to their next occurrence, and a tally. Whole past: a running number."""
         feature = request.feature
-        track = planner.track(feature, only_present=True)
+        track = planner.track(feature, only_where=True)
         high, low = track.edges(feature, request.window)
         argument = feature.arguments[0]
         if request.window is None:
@@ -42,12 +42,12 @@ class Distinct(Aggregation):
         """Put the values into a set."""
         return len({row.values[0] for row in rows if row.values[0] is not None})
 
-    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:  # noqa: ARG002
+    def sql(self, terms: Terms) -> str:
         """Return ``count(DISTINCT x)``."""
-        return f"count(DISTINCT {arguments[0]})"
+        return terms.over(f"count(DISTINCT {terms.arguments[0]})")
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def distinct_scan(
     arena: Words, address: np.int64, mask: np.int64, stride: np.int64, word: np.int64, low: np.int64, high: np.int64,
     time: np.int64,

@@ -29,7 +29,7 @@ class Extreme(Aggregation):
             word = track.measure(code, feature.arguments[0], feature.where, words=2, is_float=is_float)
             track.add(feature, Operation(layout.RUNNING_EXTREME, request.output, high, -1, word))
             return
-        track = planner.track(feature, only_present=True)
+        track = planner.track(feature, only_where=True)
         high, low = track.edges(feature, request.window)
         code = layout.RAW_MAX if self.largest else layout.RAW_MIN
         word, block = track.extreme(code, feature.arguments[0], is_float=is_float)

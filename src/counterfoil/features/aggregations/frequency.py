@@ -10,7 +10,7 @@ import numpy as np
 
 from counterfoil.events.batch import Words
 from counterfoil.features import layout
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Value
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 
 if TYPE_CHECKING:
     from counterfoil.features.planner import StagePlanner
@@ -27,11 +27,13 @@ class Frequency(Aggregation):
     def plan(self, request: Request, planner: StagePlanner) -> None:
         """Keep the values, and how often each occurs in the window."""
         feature = request.feature
-        track = planner.track(feature, only_present=True)
+        track = planner.track(feature, only_where=True)
         high, low = track.edges(feature, request.window)
         argument = feature.arguments[0]
         word, tally = track.tally(layout.TALLY_FREQUENCY, layout.RAW, argument, request.window, feature.delay)
-        operation = Operation(layout.FREQUENCY, request.output, high, low, word, tally=tally)
+        operation = Operation(
+            layout.FREQUENCY, request.output, high, low, word, track.value_count(feature), tally=tally
+        )
         operation.first_input = planner.input(argument)
         track.add(feature, operation)
 
@@ -42,12 +44,12 @@ class Frequency(Aggregation):
             return None
         return float(sum(value == own[0] for value in values)) / float(len(values))
 
-    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:  # noqa: ARG002
+    def sql(self, terms: Terms) -> str:
         """Return ``avg`` of the comparison."""
-        return f"avg(CAST(({arguments[0]}) = ({own[0]}) AS INTEGER))"
+        return terms.over(f"avg(CAST({terms.arguments[0]} = {terms.own[0]} AS INTEGER))")
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def occurrences(
     arena: Words, address: np.int64, mask: np.int64, stride: np.int64, word: np.int64, low: np.int64, high: np.int64,
     value: np.int64,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from counterfoil.features import layout
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Value
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
+from counterfoil.features.aggregations.distance import previous
 
 if TYPE_CHECKING:
     from counterfoil.features.planner import StagePlanner
@@ -19,6 +20,7 @@ class Last(Aggregation):
     """
 
     name = "last"
+    about_before = True
 
     def plan(self, request: Request, planner: StagePlanner) -> None:
         """Keep the value in each entry of a track of events that have one."""
@@ -33,6 +35,6 @@ class Last(Aggregation):
         values = [row.values[0] for row in rows if row.values[0] is not None]
         return values[-1] if values else None
 
-    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:  # noqa: ARG002
+    def sql(self, terms: Terms) -> str:
         """Return the last value in order of time and arrival."""
-        return f"arg_max({arguments[0]}, (s.time, s.position)) FILTER (({arguments[0]}) IS NOT NULL)"
+        return previous(terms.arguments[0], terms)

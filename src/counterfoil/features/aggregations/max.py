@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from counterfoil.features.aggregations.base import Row, Value
+from counterfoil.features.aggregations.base import Row, Terms, Value
 from counterfoil.features.aggregations.extremes import Extreme
 
 
@@ -18,6 +18,6 @@ class Max(Extreme):
         """Take the largest."""
         return max((row.values[0] for row in rows if row.values[0] is not None), default=None)
 
-    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:  # noqa: ARG002
+    def sql(self, terms: Terms) -> str:
         """Return ``max(x)``."""
-        return f"max({arguments[0]})"
+        return terms.over(f"max({terms.arguments[0]})")

@@ -10,7 +10,7 @@ import numpy as np
 
 from counterfoil.events.batch import Words
 from counterfoil.features import layout
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Value
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 from counterfoil.features.aggregations.sum import sum_float
 from counterfoil.rules.types import Base
 
@@ -48,9 +48,9 @@ class Mean(Aggregation):
         values = [row.values[0] for row in rows if row.values[0] is not None]
         return float(sum(values)) / (float(len(values)) * divisor) if values else None
 
-    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:  # noqa: ARG002
+    def sql(self, terms: Terms) -> str:
         """Return ``avg(x)``."""
-        return f"avg({arguments[0]})"
+        return terms.over(f"avg({terms.arguments[0]})")
 
 
 @nb.njit(inline="always")

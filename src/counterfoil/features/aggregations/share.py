@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from counterfoil.features import layout
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Value
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 
 if TYPE_CHECKING:
     from counterfoil.features.planner import StagePlanner
@@ -43,6 +43,6 @@ class Share(Aggregation):
         values = [row.values[0] for row in rows if row.values[0] is not None]
         return float(sum(values)) / float(len(values)) if values else None
 
-    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:  # noqa: ARG002
+    def sql(self, terms: Terms) -> str:
         """Return ``avg`` over the condition."""
-        return f"avg(CAST(({arguments[0]}) AS INTEGER))"
+        return terms.over(f"avg(CAST({terms.arguments[0]} AS INTEGER))")

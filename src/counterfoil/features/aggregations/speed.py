@@ -8,8 +8,8 @@ import numba as nb
 import numpy as np
 
 from counterfoil.features import layout
-from counterfoil.features.aggregations.base import Row, Value
-from counterfoil.features.aggregations.distance import Distance
+from counterfoil.features.aggregations.base import Row, Terms, Value
+from counterfoil.features.aggregations.distance import Distance, known
 
 HOUR = 3_600_000_000.0
 """Microseconds an hour."""
@@ -31,11 +31,11 @@ class Speed(Distance):
         known = [row for row in rows if row.values[0] is not None and row.values[1] is not None]
         return float(distance) / (max(time - known[-1].time, SECOND) / HOUR)
 
-    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:
+    def sql(self, terms: Terms) -> str:
         """Return distance over time."""
-        known = " AND ".join(f"({each}) IS NOT NULL" for each in arguments)
-        elapsed = f"greatest({time} - max(s.time) FILTER ({known}), {SECOND})"
-        return f"({super().sql(arguments, own, time)}) / ({elapsed} / {HOUR})"
+        latest = terms.over("max(s.time)", *known(terms))
+        elapsed = f"greatest(epoch_us({terms.time}) - epoch_us({latest}), {SECOND})"
+        return f"({super().sql(terms)}) / ({elapsed} / {HOUR})"
 
 
 @nb.njit(inline="always")

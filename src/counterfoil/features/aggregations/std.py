@@ -11,7 +11,7 @@ import numpy as np
 
 from counterfoil.events.batch import Words
 from counterfoil.features import layout, wide
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Value
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 from counterfoil.features.aggregations.sum import sum_float
 from counterfoil.rules.types import Base
 
@@ -63,9 +63,9 @@ class Std(Aggregation):
             spread = max(float(count) * squares - total * total, 0.0)
         return math.sqrt(spread / (float(count) * float(count - 1))) / divisor
 
-    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:  # noqa: ARG002
+    def sql(self, terms: Terms) -> str:
         """Return ``stddev_samp(x)``."""
-        return f"stddev_samp({arguments[0]})"
+        return terms.over(f"stddev_samp({terms.arguments[0]})")
 
 
 @nb.njit(inline="always")

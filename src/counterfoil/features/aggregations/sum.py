@@ -10,7 +10,7 @@ import numpy as np
 
 from counterfoil.events.batch import Words
 from counterfoil.features import layout, wide
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Value
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 from counterfoil.rules.types import Base
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ class Sum(Aggregation):
         values = [row.values[0] for row in rows if row.values[0] is not None]
         return sum(values) if values else None
 
-    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:  # noqa: ARG002
+    def sql(self, terms: Terms) -> str:
         """Return ``sum(x)``."""
-        return f"sum({arguments[0]})"
+        return terms.over(f"sum({terms.arguments[0]})")
 
 
 @nb.njit(inline="always")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from counterfoil.features import layout
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Value
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 
 if TYPE_CHECKING:
     from counterfoil.features.planner import StagePlanner
@@ -16,11 +16,12 @@ class TimeSince(Aggregation):
     """An interval; null where there is no earlier event. The deciding event itself never counts."""
 
     name = "time_since"
+    about_before = True
 
     def plan(self, request: Request, planner: StagePlanner) -> None:
         """Read the time of the latest entry."""
         feature = request.feature
-        track = planner.track(feature, only_present=True)
+        track = planner.track(feature, only_where=True)
         high, _ = track.edges(feature, None)
         track.add(feature, Operation(layout.TIME_SINCE, request.output, high, -1), prior=True)
 
@@ -28,6 +29,6 @@ class TimeSince(Aggregation):
         """Subtract the last row's time."""
         return time - rows[-1].time if rows else None
 
-    def sql(self, arguments: Sequence[str], own: Sequence[str], time: str) -> str:  # noqa: ARG002
+    def sql(self, terms: Terms) -> str:
         """Return the difference from the latest time."""
-        return f"{time} - max(s.time)"
+        return f"{terms.time} - {terms.over('max(s.time)')}"
