@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil import detector_file
+from counterfoil.definition import reading
+from counterfoil.definition.tree import parse
 from counterfoil.detector import Detector
 from counterfoil.detector_file import load_detector, read_detector, write_detector
 from counterfoil.detectors import builtin_names, builtin_path
 from counterfoil.errors import DefinitionError, Problem
+from counterfoil.features.typing import SIGNATURES
 from counterfoil.rules.definition import ValueList
 
 SMALL = "detector: d\nevents: {p: {time: t, decide: true, fields: {c: id}}}\n"
@@ -116,3 +120,26 @@ def test_a_damaged_definition_is_read_or_refused_with_a_place(data: st.DataObjec
 def test_the_public_names_exist() -> None:
     assert all(hasattr(detector_file, name) for name in detector_file.__all__)
     assert set(builtin_names()) == {"payments", "laundering", "profile-change", "account-burst", "handbook"}
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "definition.md").read_text()
+BLOCKS = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_page_begins_with_a_definition_that_works() -> None:
+    detector = read_detector(BLOCKS[0], "small.yaml")
+    assert detector.feature_names == ("spend_1h", "spend_24h", "failed_logins_1h", "ratio")
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_example_of_the_page_is_yaml_with_known_keys(block: str) -> None:
+    root = parse(block, "page").value
+    assert isinstance(root, dict)
+    assert set(root) <= set(reading.DETECTOR_KEYS)
+
+
+def test_every_key_and_aggregation_has_its_place_on_the_page() -> None:
+    keys = {*reading.DETECTOR_KEYS, *reading.FEATURE_KEYS, *reading.RULE_KEYS, *reading.POLICY_KEYS, *SIGNATURES}
+    assert [key for key in sorted(keys) if f"`{key}`" not in PAGE] == []
+    nested = {*reading.KIND_KEYS, *reading.FIELD_KEYS, *reading.LIST_KEYS}
+    assert [key for key in sorted(nested) if not re.search(rf"\b{key}\b", PAGE)] == []

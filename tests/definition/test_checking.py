@@ -299,6 +299,11 @@ def test_the_time_of_an_event_can_be_named() -> None:
     assert "which only login has" in only("features: [{name: g, expr: hour(logged_in_at) < 6}]").found
 
 
+def test_a_reason_cannot_show_a_feature_that_is_text() -> None:
+    text = "features: [{name: f, last: payee, by: card}]\nrules: [{name: r, when: online, reason: '{payee} after {f}'}]"
+    assert '"f", of which only a hash is kept' in only(text).found
+
+
 def test_too_many_features_are_refused() -> None:
     lines = "".join(f"  - {{name: f{at}, count: payment, by: card, over: [1h, 2h, 3h]}}\n" for at in range(700))
     assert "2,100 features" in only(f"features:\n{lines}").found

@@ -353,8 +353,13 @@ class _Checker:
             self.report(f"{path}.reason", f'"{rule.reason}"', "{name} for values, {{ and }} for braces")
             return
         for name in names:
-            if name not in self.variables:
+            variable = self.variables.get(name)
+            if variable is None:
                 self.unknown(f"{path}.reason", name, "a field or feature in { }", self.variables)
+            elif variable.source is Source.WORK and variable.type.base is Base.TEXT:
+                self.report(
+                    f"{path}.reason", f'"{name}", of which only a hash is kept', "a field, or a feature that is no text"
+                )
 
     def check_policy(self) -> None:
         policy = self.draft.policy
