@@ -175,9 +175,10 @@ did you mean "amount"?
         translator = _Translator(self, path)
         with deep_recursion():
             result = translator.translate(tree)
-            if result is not None:
+            if result is not None and not translator.problems:
                 result = translator.expected(result, tree, expect)
         if translator.problems or result is None:
+            assert translator.problems, f"{text!r} was refused without a reason"
             raise DefinitionError(dict.fromkeys(translator.problems))
         return Translated(tree, result, translator.types, tuple(translator.uses), tuple(translator.lists))
 
@@ -383,7 +384,7 @@ class _Translator:
     def _time_literal(self, node: exp.Expression) -> Operation | None:
         time = time_of(node.name)
         if time is None:
-            self.problem(f"'{node.name}'", "a time as 2026-01-31 23:59:59, UTC or with its offset")
+            self.problem(f'"{node.name}"', "a time as 2026-01-31 23:59:59, UTC or with its offset")
             return None
         return op.constant(TIME, time)
 

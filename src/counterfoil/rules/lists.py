@@ -50,7 +50,8 @@ def list_words(values: ValueList, value_type: ValueType, key: IdentityKey) -> Wo
 
 def hash_texts(texts: tuple[str, ...], key: IdentityKey) -> Words:
     """Return the keyed hash of each text."""
-    encoded = [text.encode() for text in texts]
+    # Half a surrogate pair is in no event either, but it must not stop a list that holds one.
+    encoded = [text.encode(errors="surrogatepass") for text in texts]
     lengths = np.array([len(each) for each in encoded], np.int64)
     heap = np.frombuffer(b"".join(encoded), np.uint8).copy()
     return _hash_slices(heap, lengths, *key.words)

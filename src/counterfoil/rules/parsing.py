@@ -46,7 +46,7 @@ def shorten(text: str, length: int = 60) -> str:
 def show(node: exp.Expression) -> str:
     """Return a node as SQL, for messages."""
     try:
-        return shorten(node.sql(dialect="duckdb", comments=False))
+        return shorten(node.sql(dialect="duckdb", comments=False, normalize_functions="lower"))
     except (SqlglotError, RecursionError, ValueError, TypeError, AttributeError, KeyError, IndexError):
         return node.key
 
@@ -65,6 +65,8 @@ def parse(text: str, path: str) -> exp.Expression:
         raise DefinitionError([Problem(path, "nothing", _WANTED)])
     if len(text) > TEXT_LIMIT:
         raise DefinitionError([Problem(path, f"{len(text):,} characters", f"at most {TEXT_LIMIT:,} characters")])
+    if not text.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise DefinitionError([Problem(path, "half of a surrogate pair", "text that is valid Unicode")])
     tree = _parse(text, path)
     _check_size(tree, path)
     return tree
@@ -81,7 +83,7 @@ def _parse(text: str, path: str) -> exp.Expression:
         raise DefinitionError([_too_deep(path)]) from None
     except Exception as error:
         # Whatever a parser does with text from outside, it is the text's fault.
-        raise DefinitionError([Problem(path, shorten(text), _WANTED, shorten(str(error)))]) from None
+        raise DefinitionError([Problem(path, f'"{shorten(text)}"', _WANTED, shorten(str(error)))]) from None
     if len(trees) != 1:
         raise DefinitionError([Problem(path, f"{len(trees)} expressions", "one expression", "leave out the semicolon")])
     tree = trees[0]
@@ -91,10 +93,13 @@ def _parse(text: str, path: str) -> exp.Expression:
 
 
 def _syntax_problem(error: ParseError, text: str, path: str) -> Problem:
-    details = error.errors[-1] if error.errors else {}
-    word = details.get("highlight") or shorten(text)
-    hint = f"{details.get('description', 'not understood')} at line {details.get('line')}, column {details.get('col')}"
-    return Problem(path, f'"{shorten(str(word))}"', _WANTED, hint if details else "")
+    if not error.errors:
+        return Problem(path, f'"{shorten(text)}"', _WANTED)
+    details = error.errors[-1]
+    word, line, column = details.get("highlight"), details.get("line"), details.get("col")
+    is_incomplete = str(details.get("description")).startswith("Required keyword")
+    hint = f"{'something is missing' if is_incomplete else 'not understood'} at line {line}, column {column}"
+    return Problem(path, f'"{shorten(str(word or text))}"', _WANTED, hint)
 
 
 def _too_deep(path: str) -> Problem:
