@@ -22,21 +22,9 @@ from counterfoil.events.mapping import LIMIT_DEPTH, LIMIT_RECORD, FieldMap, Fiel
 from counterfoil.events.results import Expected, batch_of, dead_letters_of
 from counterfoil.events.rows import (
     ARRAY,
-    COUNT_FAULTS,
     COUNT_RECORDS,
     ESCAPED_STRING,
     FALSE,
-    FAULT_END,
-    FAULT_EXPECTED,
-    FAULT_KIND,
-    FAULT_REASON,
-    FAULT_RECORD,
-    FAULT_SLOT,
-    FAULT_START,
-    FAULT_VALUE,
-    FAULT_VALUE_END,
-    FAULT_VALUE_START,
-    NOTHING,
     NULL,
     NUMBER,
     OBJECT,
@@ -44,6 +32,7 @@ from counterfoil.events.rows import (
     TRUE,
     Rows,
     Slots,
+    put_fault,
     reason_number,
     write_row,
 )
@@ -335,7 +324,7 @@ def _decode_lines(
     while at < size:
         start = at
         at = _skip_spaces(data, at)
-        if data[at] == _NEWLINE:
+        if data[at] == _NEWLINE and at - start <= tables.limits[LIMIT_RECORD]:
             at += 1
             record += 1
             continue
@@ -362,22 +351,10 @@ def _decode_lines(
                 if slots.stamp[each] == slots.stamp[-1] and not tables.known[kind, each]:
                     unknown_slots[each] += 1
         else:
-            fault = rows.faults[rows.counters[COUNT_FAULTS]]
-            rows.counters[COUNT_FAULTS] += 1
-            fault[FAULT_REASON] = reason
-            fault[FAULT_RECORD] = record
-            fault[FAULT_START] = start
-            fault[FAULT_END] = end
-            fault[FAULT_SLOT] = slot
-            fault[FAULT_VALUE] = NOTHING
-            fault[FAULT_VALUE_START] = value_start
-            fault[FAULT_VALUE_END] = value_start
-            fault[FAULT_EXPECTED] = (-outcome) // 100
-            fault[FAULT_KIND] = kind
-            if outcome == 0 and slot >= 0 and slots.stamp[slot] == slots.stamp[-1]:
-                fault[FAULT_VALUE] = slots.value[slot]
-                fault[FAULT_VALUE_START] = slots.start[slot]
-                fault[FAULT_VALUE_END] = slots.end[slot]
+            if outcome:
+                # The record's slots are half filled: only the place counts.
+                slots.stamp[-1] += 1
+            put_fault(rows, slots, reason, (-outcome) // 100, record, start, end, value_start, slot, kind)
         at = end + 1
         record += 1
     rows.counters[COUNT_RECORDS] = record
@@ -451,7 +428,7 @@ class JsonDecoder:
             for slot in np.flatnonzero(unknown_slots).tolist():
                 unknown_fields[fields.slots[slot]] = int(unknown_slots[slot])
             unknown_slots[:] = 0
-        dead = dead_letters_of(fields, self.settings, rows, buffer, first_position)
+        dead = dead_letters_of(fields, rows, buffer, buffer, first_position)
         batch = batch_of(self.schema, rows, self.key)
         return Decoded(batch, dead, unknown_fields, size, int(rows.counters[COUNT_RECORDS]))
 

@@ -7,6 +7,7 @@ follow from the texts and the key.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import numba as nb
@@ -134,10 +135,12 @@ def from_frame(frame: pl.DataFrame, schema: Schema, key: IdentityKey) -> Batch:
 
 
 def _check_columns(frame: pl.DataFrame, schema: Schema) -> None:
+    types = dict(zip(frame.columns, frame.dtypes, strict=True))
     for name, kind in frame_schema(schema).items():
-        found = frame.schema.get(name)
+        found = types.get(name)
         if found != kind:
-            message = f"stored events: found {found or 'no column'} for {name!r}; allowed: {kind}; they belong to another detector"
+            stood = "no column" if found is None else found
+            message = f"stored events: {name}: found {stood}; allowed: {kind}; they belong to another detector"
             raise StorageError(message)
 
 
@@ -187,11 +190,12 @@ def read_texts(
         The key of the hashes.
     """
     columns = [each.rechunk() for each in frame.get_columns()]
-    heap = np.empty(sum(int(each.str.len_bytes().sum()) for each in columns) + PADDING, np.uint8)
-    at = 0
-    for row, series in enumerate(columns):
-        with views_of_series(series) as views:
-            at = _copy_views(*_view_arguments(views), heap, at, offset[row], length[row])
+    with ExitStack() as stack:
+        lent = [_view_arguments(stack.enter_context(views_of_series(each))) for each in columns]
+        heap = np.empty(sum(_views_size(*each) for each in lent) + PADDING, np.uint8)
+        at = 0
+        for row, views in enumerate(lent):
+            at = _copy_views(*views, heap, at, offset[row], length[row])
     for row, hash_row in enumerate(hashes):
         _hash_texts(heap, offset[row], length[row], *key.words, hash_row)
     return heap[:at]
@@ -199,6 +203,27 @@ def read_texts(
 
 def _view_arguments(views: TextViews) -> tuple[int, int, np.uint64, np.uint64, npt.NDArray[np.uint64]]:
     return views.length, views.offset, np.uint64(views.views), np.uint64(views.validity), views.buffers
+
+
+@nb.njit(nogil=True, cache=True)
+def _is_present(validity: np.uint64, place: np.uint64) -> bool:
+    if validity == 0:
+        return True
+    bits = load_address_byte(validity + (place >> np.uint64(3)))
+    return (bits >> (place & np.uint64(7))) & np.uint64(1) != 0
+
+
+@nb.njit(nogil=True, cache=True)
+def _views_size(
+    count: int, first: int, views: np.uint64, validity: np.uint64, _buffers: npt.NDArray[np.uint64]
+) -> int:
+    """Return how many bytes the texts have together."""
+    size = 0
+    for row in range(count):
+        place = np.uint64(first + row)
+        if _is_present(validity, place):
+            size += np.int64(load_address_word(views + (place << np.uint64(4))) & np.uint64(0xFFFFFFFF))
+    return size
 
 
 @nb.njit(nogil=True, cache=True)
@@ -217,11 +242,9 @@ def _copy_views(
     low = np.uint64(0xFFFFFFFF)
     for row in range(count):
         place = np.uint64(first + row)
-        if validity:
-            bits = load_address_byte(validity + (place >> np.uint64(3)))
-            if not (bits >> (place & np.uint64(7))) & np.uint64(1):
-                length[row] = -1
-                continue
+        if not _is_present(validity, place):
+            length[row] = -1
+            continue
         view = views + (place << np.uint64(4))
         head = load_address_word(view)
         tail = load_address_word(view + np.uint64(8))

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from counterfoil.events.batch import Batch, Bytes, Texts
 from counterfoil.events.cards import TOKEN_SIZE, tokenise
 from counterfoil.events.dead_letters import DeadLetter, ReasonCode
-from counterfoil.events.decoding import ID_BYTES_MAX, DecoderSettings
+from counterfoil.events.decoding import ID_BYTES_MAX
 from counterfoil.events.identity import IdentityKey
 from counterfoil.events.kinds import MONEY_LIMIT, Field, FieldType, Schema
 from counterfoil.events.mapping import FieldMap
@@ -48,7 +48,9 @@ class Expected(IntEnum):
     END = 5
     ESCAPE = 6
     CHARACTER = 7
-    DEPTH = 8
+    FIELDS = 8
+    QUOTE = 9
+    DELIMITER = 10
 
 
 _EXPECTED_TEXT = {
@@ -58,6 +60,8 @@ _EXPECTED_TEXT = {
     Expected.VALUE: "a value",
     Expected.END: "the end of the line",
     Expected.ESCAPE: "an escape that JSON knows",
+    Expected.QUOTE: "a closing quote on the same line",
+    Expected.DELIMITER: "a delimiter behind the closing quote",
     Expected.CHARACTER: "a character that JSON allows in a string",
 }
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -108,16 +112,30 @@ def _replace_cards(
 
 
 def dead_letters_of(
-    fields: FieldMap, settings: DecoderSettings, rows: Rows, data: Bytes, first_position: int
+    fields: FieldMap, rows: Rows, records: Bytes, values: Bytes, first_position: int, columns: int = 0
 ) -> list[DeadLetter]:
-    """Return the dead letters of the records that a kernel refused."""
+    """Return the dead letters of the records that a kernel refused.
+
+    Parameters
+    ----------
+    fields
+        The source's fields.
+    rows
+        What the kernel left behind.
+    records, values
+        The records as they came, and as the kernel left them.
+    first_position
+        The position of the first record.
+    columns
+        How many fields a delimited line must have.
+    """
     if not rows.counters[COUNT_FAULTS]:
         return []
-    describe = _Describer(fields, settings, data)
+    describe = _Describer(fields, values, columns)
     letters = []
     for fault in rows.faults[: rows.counters[COUNT_FAULTS]].tolist():
         reason = REASONS[fault[FAULT_REASON] - 1]
-        record = data[fault[FAULT_START] : fault[FAULT_END]]
+        record = records[fault[FAULT_START] : fault[FAULT_END]]
         if len(record) and record[-1] == 13:
             record = record[:-1]
         position = first_position + fault[FAULT_RECORD]
@@ -128,10 +146,11 @@ def dead_letters_of(
 class _Describer:
     """Says in words what is wrong with a record."""
 
-    def __init__(self, fields: FieldMap, settings: DecoderSettings, data: Bytes) -> None:
+    def __init__(self, fields: FieldMap, data: Bytes, columns: int) -> None:
         self.fields = fields
-        self.settings = settings
+        self.settings = settings = fields.settings
         self.data = data
+        self.fields_wanted = columns
         cards = {each.name for each in fields.schema.columns if each.type is FieldType.CARD}
         self.cards = {settings.mapping.get(name, name) for name in cards}
 
@@ -139,6 +158,8 @@ class _Describer:
         where = f"byte {fault[FAULT_VALUE_START] - fault[FAULT_START]}"
         expected = Expected(fault[FAULT_EXPECTED])
         size = fault[FAULT_END] - fault[FAULT_START]
+        if size and self.data[fault[FAULT_END] - 1] == 13:
+            size -= 1
         name = self.fields.slots[fault[FAULT_SLOT]] if fault[FAULT_SLOT] >= 0 else ""
         match reason:
             case ReasonCode.INVALID_UTF8:
@@ -156,7 +177,9 @@ class _Describer:
             case ReasonCode.RECORD_TOO_LARGE:
                 return f"{size} bytes; record_bytes_max is {self.settings.record_bytes_max}"
             case ReasonCode.INVALID_LINE:
-                return f"{where}: {_EXPECTED_TEXT.get(expected, 'wrong number of fields')}"
+                if expected == Expected.FIELDS:
+                    return f"found {fault[FAULT_KIND]} fields; allowed: {self.fields_wanted}"
+                return f"{where}: expected {_EXPECTED_TEXT[expected]}"
             case ReasonCode.MISSING_KIND | ReasonCode.MISSING_ID | ReasonCode.MISSING_TIME | ReasonCode.MISSING_FIELD:
                 return f"{name}: missing, null or empty"
             case _:

@@ -161,6 +161,26 @@ class Rows(NamedTuple):
         )
 
 
+@nb.njit(nogil=True, cache=True, _nrt=False)
+def put_fault(
+    rows: Rows, slots: Slots, reason: int, expected: int, record: int, start: int, end: int, at: int, slot: int, kind: int
+) -> None:
+    """Note why a record is refused: at a place of its bytes, or on account of what stands in a slot."""
+    fault = rows.counters[COUNT_FAULTS]
+    rows.counters[COUNT_FAULTS] = fault + 1
+    filled = slot >= 0 and slots.stamp[slot] == slots.stamp[-1]
+    rows.faults[fault, FAULT_REASON] = reason
+    rows.faults[fault, FAULT_RECORD] = record
+    rows.faults[fault, FAULT_START] = start
+    rows.faults[fault, FAULT_END] = end
+    rows.faults[fault, FAULT_SLOT] = slot
+    rows.faults[fault, FAULT_VALUE] = np.int64(slots.value[slot]) if filled else NOTHING
+    rows.faults[fault, FAULT_VALUE_START] = slots.start[slot] if filled else at
+    rows.faults[fault, FAULT_VALUE_END] = slots.end[slot] if filled else at
+    rows.faults[fault, FAULT_EXPECTED] = expected
+    rows.faults[fault, FAULT_KIND] = kind
+
+
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def value_in(slots: Slots, slot: int) -> int:
     """Return what stands in a slot of the present record; ``NOTHING`` where the record lacks it or it is null."""
