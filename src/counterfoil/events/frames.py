@@ -113,7 +113,7 @@ def from_frame(frame: pl.DataFrame, schema: Schema, key: IdentityKey) -> Batch:
     ids = np.zeros(count, np.int64)
     hashes = [ids] + [values[column] for column in schema.text_columns]
     names = [ID] + [column_name(schema.columns[column]) for column in schema.text_columns]
-    heap = read_texts(frame.select(names), hashes, offset, length, key)
+    heap = read_texts([frame[name] for name in names], hashes, offset, length, key)
     for text, column in enumerate(schema.text_columns, start=1):
         nulls[column] = length[text] < 0
     for column, field in enumerate(schema.columns):
@@ -121,7 +121,7 @@ def from_frame(frame: pl.DataFrame, schema: Schema, key: IdentityKey) -> Batch:
             _read_numbers(frame[column_name(field)], field, values[column], nulls[column])
     kind = _numbers(frame[KIND], np.int16)
     identity = np.zeros(count, np.int64)
-    _identities(kind, ids, length[0], *key.words, identity)
+    identities(kind, ids, length[0], *key.words, identity)
     return Batch(
         schema,
         kind,
@@ -160,7 +160,7 @@ def _read_numbers(series: pl.Series, field: Field, words: Words, nulls: Bytes) -
 
 
 @nb.njit(nogil=True, cache=True)
-def _identities(
+def identities(
     kind: npt.NDArray[np.int16],
     ids: Words,
     length: npt.NDArray[np.int32],
@@ -168,20 +168,21 @@ def _identities(
     key1: np.uint64,
     identity: Words,
 ) -> None:
+    """Fill in the identities of events from the hashes of their ids."""
     for row in range(len(kind)):
         if length[row] >= 0:
             identity[row] = hash_pair(np.int64(kind[row]) + 1, ids[row], key0, key1)
 
 
 def read_texts(
-    frame: pl.DataFrame, hashes: list[Words], offset: Words, length: npt.NDArray[np.int32], key: IdentityKey
+    columns: list[pl.Series], hashes: list[Words], offset: Words, length: npt.NDArray[np.int32], key: IdentityKey
 ) -> Bytes:
     """Copy the texts of some String columns to one heap, which is returned.
 
     Parameters
     ----------
-    frame
-        The columns.
+    columns
+        String series.
     hashes
         For each column, where the hashes of its texts go; that of a null becomes 0.
     offset, length
@@ -189,9 +190,9 @@ def read_texts(
     key
         The key of the hashes.
     """
-    columns = [each.rechunk() for each in frame.get_columns()]
+    whole = [each.rechunk() for each in columns]
     with ExitStack() as stack:
-        lent = [_view_arguments(stack.enter_context(views_of_series(each))) for each in columns]
+        lent = [_view_arguments(stack.enter_context(views_of_series(each))) for each in whole]
         heap = np.empty(sum(_views_size(*each) for each in lent) + PADDING, np.uint8)
         at = 0
         for row, views in enumerate(lent):

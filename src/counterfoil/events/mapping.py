@@ -36,12 +36,13 @@ USE_SLOT, USE_COLUMN, USE_TYPE, USE_SCALE, USE_REQUIRED, USE_TEXT = range(6)
 # Places of ``FieldTables.limits``.
 LIMIT_KIND_SLOT, LIMIT_KIND, LIMIT_DEPTH, LIMIT_RECORD, LIMIT_TIME_MIN, LIMIT_TIME_MAX, LIMIT_NAIVE, LIMIT_ID = range(8)
 
-_TIME_SCALES = {
+TIME_SCALES = {
     TimeUnit.SECONDS: 6,
     TimeUnit.MILLISECONDS: 3,
     TimeUnit.MICROSECONDS: 0,
     TimeUnit.NANOSECONDS: -3,
 }
+"""The power of ten that turns an epoch number into microseconds."""
 
 
 class FieldTables(NamedTuple):
@@ -90,7 +91,7 @@ class FieldMap:
         ConfigurationError
             The settings name a kind or field that the detector does not have.
         """
-        _check_names(schema, settings)
+        check_names(schema, settings)
         return _Builder(schema, settings).build()
 
 
@@ -100,7 +101,14 @@ def detector_names(kind: EventKind) -> list[str]:
     return [*names, kind.time, *(each.name for each in kind.fields), *kind.ignore]
 
 
-def _check_names(schema: Schema, settings: DecoderSettings) -> None:
+def check_names(schema: Schema, settings: DecoderSettings) -> None:
+    """Check that the settings name nothing that the detector does not have.
+
+    Raises
+    ------
+    ConfigurationError
+        They do.
+    """
     if settings.kind is not None and settings.kind not in schema.kind_index:
         hint = nearest(settings.kind, schema.kind_index)
         message = f"kind: found {settings.kind!r}; allowed: {', '.join(schema.kind_index)}; {hint}".rstrip("; ")
@@ -171,12 +179,12 @@ class _Builder:
             for each in kind.fields:
                 column = schema.column_index[each.name]
                 shared = schema.columns[column]
-                scale = _TIME_SCALES[each.unit] if shared.type is FieldType.TIME else shared.scale
+                scale = TIME_SCALES[each.unit] if shared.type is FieldType.TIME else shared.scale
                 kind_type = FIELD_TYPES.index(shared.type)
                 text = text_rows.get(column, -1)
                 uses.append([self.slot(each.name), column, kind_type, scale, int(each.required), text])
             id_slot = -1 if kind.id is None else self.slot(kind.id)
-            kinds.append([first, len(uses), id_slot, self.slot(kind.time), _TIME_SCALES[kind.time_unit]])
+            kinds.append([first, len(uses), id_slot, self.slot(kind.time), TIME_SCALES[kind.time_unit]])
         return np.array(kinds, np.int64).reshape(-1, 5), np.array(uses, np.int64).reshape(-1, 6)
 
     def copies(self, kinds: npt.NDArray[np.int64], uses: npt.NDArray[np.int64]) -> int:
