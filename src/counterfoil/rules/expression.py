@@ -106,6 +106,8 @@ class Translated:
         What computes its value.
     types
         The type of each node of the tree, by ``id``; a NULL has none.
+    literals
+        The value of each node that is a number as it was written, or reckoned from such alone.
     uses, lists
         As in ``Expression``.
     """
@@ -113,6 +115,7 @@ class Translated:
     tree: exp.Expression
     result: Operation
     types: Mapping[int, ValueType]
+    literals: Mapping[int, Decimal]
     uses: tuple[str, ...]
     lists: tuple[str, ...]
 
@@ -180,7 +183,9 @@ did you mean "amount"?
         if translator.problems or result is None:
             assert translator.problems, f"{text!r} was refused without a reason"
             raise DefinitionError(dict.fromkeys(translator.problems))
-        return Translated(tree, result, translator.types, tuple(translator.uses), tuple(translator.lists))
+        return Translated(
+            tree, result, translator.types, translator.literals, tuple(translator.uses), tuple(translator.lists)
+        )
 
     def words_of_list(self, name: str, value_type: ValueType) -> Words:
         """Return a list's values as sorted words of a type; each list is hashed once."""
@@ -250,6 +255,8 @@ class _Translator:
         self.loaded: dict[str, Operation] = {}
         self.types: dict[int, ValueType] = {}
         """The type of each node, by its identity; none for NULL."""
+        self.literals: dict[int, Decimal] = {}
+        """The value of each node that is a number as it was written, or made of such."""
 
     # What is wrong.
 
@@ -283,6 +290,8 @@ class _Translator:
         result = self._translate(node)
         if result is not None and not result.is_null:
             self.types[id(node)] = result.type
+            if result.literal is not None:
+                self.literals[id(node)] = result.literal
         return result
 
     def _translate(self, node: exp.Expression) -> Operation | None:
@@ -341,7 +350,7 @@ class _Translator:
         except InvalidOperation:
             self.problem(f'"{node.name}"', "a number")
             return None
-        if abs(value) > op.LARGEST_LITERAL or value.adjusted() < -op.LARGEST_EXPONENT:
+        if not op.is_within_limits(value):
             self.problem(f'"{show(node)}"', "numbers between 1e-300 and 1e300")
             return None
         return op.number(value, whole=node.name.isdigit())

@@ -7,9 +7,9 @@ the place in the user's text and says so.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from fractions import Fraction
 from typing import Literal
 
@@ -207,8 +207,33 @@ def _always(truth: bool, operand: Operation) -> Operation:
     return strict(Code.EQUAL if truth else Code.NOT_EQUAL, BOOL, operand, operand)
 
 
+_EXACT = Context(prec=20_000, traps=[Inexact])
+"""No arithmetic on the literals of one expression needs as many digits: its text is much shorter."""
+
+
+def _folded(left: Operation, right: Operation, combine: Callable[[Decimal, Decimal], Decimal]) -> Operation | None:
+    """Reckon with two literals exactly, as they were written; None where the result is no literal.
+
+    So ``amount >= 0.9 * 10000`` compares with 9,000.00 and not with the float next to it.
+    """
+    if left.literal is None or right.literal is None:
+        return None
+    value = combine(left.literal, right.literal)
+    if not is_within_limits(value):
+        return None
+    return number(value, whole=left.type.base is Base.INT and right.type.base is Base.INT)
+
+
+def is_within_limits(value: Decimal) -> bool:
+    """Return whether a number is neither too large nor too small for a literal."""
+    return abs(value) <= LARGEST_LITERAL and (value == 0 or value.adjusted() >= -LARGEST_EXPONENT)
+
+
 def add(left: Operation, right: Operation, *, minus: bool = False) -> Operation | None:
     """Add, or subtract. A time takes an interval; two times have an interval between them."""
+    folded = _folded(left, right, _EXACT.subtract if minus else _EXACT.add)
+    if folded is not None:
+        return folded
     code = Code.SUBTRACT if minus else Code.ADD
     bases = (left.type.base, right.type.base)
     if Base.TIME in bases and not (left.is_null or right.is_null):
@@ -227,6 +252,9 @@ def add(left: Operation, right: Operation, *, minus: bool = False) -> Operation 
 
 def multiply(left: Operation, right: Operation) -> Operation | None:
     """Multiply: an exact number or an interval by an int is exact, everything else is float."""
+    folded = _folded(left, right, _EXACT.multiply)
+    if folded is not None:
+        return folded
     left, right = typed(left, right.type), typed(right, left.type)
     if right.type.base in (Base.MONEY, Base.INTERVAL):
         left, right = right, left

@@ -60,11 +60,15 @@ class _Writer:
     def __init__(self, compiler: ExpressionCompiler, translated: Translated) -> None:
         self.compiler = compiler
         self.types = translated.types
+        self.literals = translated.literals
 
     def write(self, node: exp.Expression) -> str:
         """Return a node, in parentheses where it is more than a word."""
         kind = type(node)
         if kind in _INFIX:
+            folded = self.literals.get(id(node))
+            if folded is not None:
+                return f"({folded:f})"
             return self._infix(node, _INFIX[kind])
         method = _WRITERS.get(kind)
         if method is not None:

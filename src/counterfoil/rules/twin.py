@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Any, Final
 
@@ -33,6 +33,7 @@ class _Failed:
 FAILED: Final = _Failed()
 """The value of an expression whose exact arithmetic overflowed."""
 
+_WIDE = Context(prec=20_000)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -321,6 +322,8 @@ def _if(condition: Value, *results: Value) -> Value:
 
 
 def _add(left: Value, right: Value) -> Value:
+    if left.literal and right.literal:
+        return _of_literals(left, right, Fraction(left.value) + Fraction(right.value))
     if left.type is not None and right.type is not None and TIME in (left.type, right.type):
         return _strict(TIME, lambda x, y: x + y, left, right)
     x, y = _common((left, right))
@@ -329,11 +332,21 @@ def _add(left: Value, right: Value) -> Value:
 
 
 def _subtract(left: Value, right: Value) -> Value:
+    if left.literal and right.literal:
+        return _of_literals(left, right, Fraction(left.value) - Fraction(right.value))
     if left.type == TIME and right.type is not None:
         return _strict(INTERVAL if right.type == TIME else TIME, lambda x, y: x - y, left, right)
     x, y = _common((left, right))
     x, y = _plain(x), _plain(y)
     return _strict(x.type or INT, lambda a, b: a - b, x, y)
+
+
+def _of_literals(left: Value, right: Value, result: Fraction) -> Value:
+    """Return the exact result for two literals, which is a literal again."""
+    twos_and_fives = (result.denominator & -result.denominator).bit_length() + result.denominator.bit_length()
+    units = result * Fraction(10) ** twos_and_fives
+    assert units.denominator == 1
+    return _number(Decimal(int(units)).scaleb(-twos_and_fives, _WIDE), whole=left.type == INT and right.type == INT)
 
 
 def _plain(value: Value) -> Value:
@@ -351,6 +364,8 @@ def _with_types(left: Value, right: Value) -> tuple[Value, Value]:
 
 
 def _multiply(left: Value, right: Value) -> Value:
+    if left.literal and right.literal:
+        return _of_literals(left, right, Fraction(left.value) * Fraction(right.value))
     left, right = _with_types(left, right)
     bases = [each.type.base if each.type else Base.INT for each in (left, right)]
     exact = (Base.INT, Base.MONEY, Base.INTERVAL)
