@@ -11,6 +11,7 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Words
+from counterfoil.features.access import load, load2, store
 from counterfoil.features import layout
 
 SMALL = 5
@@ -40,40 +41,53 @@ def better(first: np.int64, second: np.int64, largest: bool, is_float: bool) -> 
 
 @nb.njit(inline="always")
 def _is_extreme(measures: Words, measure: np.int64) -> bool:
-    return measures[measure, layout.MEASURE_BLOCK] >= 0
+    return load2(measures, measure, layout.MEASURE_BLOCK) >= 0
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def fold_block(
-    arena: Words, address: np.int64, capacity: np.int64, stride: np.int64, tracks: Words, track: np.int64,
-    measures: Words, sequence: np.int64,
+    arena: Words,
+    address: np.int64,
+    capacity: np.int64,
+    stride: np.int64,
+    tracks: Words,
+    track: np.int64,
+    measures: Words,
+    sequence: np.int64,
 ) -> None:
     """Fold one entry into the blocks that it belongs to."""
     place = sequence & (capacity - 1)
-    start = tracks[track, layout.TRACK_MEASURES]
-    for measure in range(start, start + tracks[track, layout.TRACK_MEASURE_COUNT]):
+    start = load2(tracks, track, layout.TRACK_MEASURES)
+    for measure in range(start, start + load2(tracks, track, layout.TRACK_MEASURE_COUNT)):
         if not _is_extreme(measures, measure):
             continue
-        largest = measures[measure, layout.MEASURE_CODE] == layout.RAW_MAX
-        is_float = measures[measure, layout.MEASURE_FLOAT] == 1
-        value = arena[address + place * stride + measures[measure, layout.MEASURE_WORD]]
-        base = address + capacity * stride + block_words(measures[measure, layout.MEASURE_BLOCK], capacity)
+        largest = load2(measures, measure, layout.MEASURE_CODE) == layout.RAW_MAX
+        is_float = load2(measures, measure, layout.MEASURE_FLOAT) == 1
+        value = load(arena, address + place * stride + load2(measures, measure, layout.MEASURE_WORD))
+        base = address + capacity * stride + block_words(load2(measures, measure, layout.MEASURE_BLOCK), capacity)
         for power in (SMALL, LARGE):
             if capacity < (1 << power):
                 break
             block = base + (place >> power)
-            if place & ((1 << power) - 1) == 0 or better(value, arena[block], largest, is_float):
-                arena[block] = value
+            if place & ((1 << power) - 1) == 0 or better(value, load(arena, block), largest, is_float):
+                store(arena, block, value)
             base += capacity >> SMALL
 
 
 @nb.njit(nogil=True, cache=True, _nrt=False)
 def rebuild_blocks(
-    arena: Words, address: np.int64, capacity: np.int64, stride: np.int64, tracks: Words, track: np.int64,
-    measures: Words, first: np.int64, head: np.int64,
+    arena: Words,
+    address: np.int64,
+    capacity: np.int64,
+    stride: np.int64,
+    tracks: Words,
+    track: np.int64,
+    measures: Words,
+    first: np.int64,
+    head: np.int64,
 ) -> None:
     """Make the blocks anew from the one that holds ``first`` on."""
-    if tracks[track, layout.TRACK_EXTREMES] == 0:
+    if load2(tracks, track, layout.TRACK_EXTREMES) == 0:
         return
     size = min(capacity, np.int64(1 << LARGE))
     for sequence in range(max(first - (first & (size - 1)), 0), head):
@@ -82,23 +96,31 @@ def rebuild_blocks(
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def extreme(
-    arena: Words, address: np.int64, capacity: np.int64, stride: np.int64, word: np.int64, block: np.int64,
-    largest: bool, is_float: bool, low: np.int64, high: np.int64,
+    arena: Words,
+    address: np.int64,
+    capacity: np.int64,
+    stride: np.int64,
+    word: np.int64,
+    block: np.int64,
+    largest: bool,
+    is_float: bool,
+    low: np.int64,
+    high: np.int64,
 ) -> np.int64:
     """Return the extreme of one word over the entries ``[low, high)``, which must not be empty; null where all are."""
     base = address + capacity * stride + block_words(block, capacity)
-    best = arena[address + (low & (capacity - 1)) * stride + word]
+    best = load(arena, address + (low & (capacity - 1)) * stride + word)
     sequence = low
     while sequence < high:
         place = sequence & (capacity - 1)
         if place & ((1 << LARGE) - 1) == 0 and sequence + (1 << LARGE) <= high and capacity >= 1 << LARGE:
-            value = arena[base + (capacity >> SMALL) + (place >> LARGE)]
+            value = load(arena, base + (capacity >> SMALL) + (place >> LARGE))
             sequence += 1 << LARGE
         elif place & ((1 << SMALL) - 1) == 0 and sequence + (1 << SMALL) <= high and capacity >= 1 << SMALL:
-            value = arena[base + (place >> SMALL)]
+            value = load(arena, base + (place >> SMALL))
             sequence += 1 << SMALL
         else:
-            value = arena[address + place * stride + word]
+            value = load(arena, address + place * stride + word)
             sequence += 1
         if better(value, best, largest, is_float):
             best = value

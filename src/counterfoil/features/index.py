@@ -10,6 +10,7 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Words
+from counterfoil.features.access import load, store
 from counterfoil.features.memory import reserve
 
 CAPACITY_FIRST = 1 << 10
@@ -23,9 +24,9 @@ def find(table: Words, key: np.int64) -> np.int64:
     mask = (table.shape[0] >> 1) - 1
     place = key & mask
     while True:
-        found = table[2 * place]
+        found = load(table, 2 * place)
         if found == key:
-            return table[2 * place + 1]
+            return load(table, 2 * place + 1)
         if found == 0:
             return np.int64(-1)
         place = (place + 1) & mask
@@ -36,17 +37,17 @@ def insert(table: Words, key: np.int64, slot: np.int64) -> None:
     """Add a key that is not there yet; there must be room."""
     mask = (table.shape[0] >> 1) - 1
     place = key & mask
-    while table[2 * place] != 0:
+    while load(table, 2 * place) != 0:
         place = (place + 1) & mask
-    table[2 * place] = key
-    table[2 * place + 1] = slot
+    store(table, 2 * place, key)
+    store(table, 2 * place + 1, slot)
 
 
 @nb.njit(nogil=True, cache=True)
 def _copy(old: Words, new: Words) -> None:
     for place in range(old.shape[0] >> 1):
-        if old[2 * place] != 0:
-            insert(new, old[2 * place], old[2 * place + 1])
+        if load(old, 2 * place) != 0:
+            insert(new, load(old, 2 * place), load(old, 2 * place + 1))
 
 
 def with_room(table: Words, used: int, more: int) -> Words:

@@ -14,7 +14,13 @@ from counterfoil.events.kinds import Schema
 
 @nb.njit(nogil=True, cache=True)
 def _fold(
-    columns: Words, lengths: Words, hashed: Bytes, values: Words, nulls: Bytes, key0: np.uint64, key1: np.uint64,
+    columns: Words,
+    lengths: Words,
+    hashed: Bytes,
+    values: Words,
+    nulls: Bytes,
+    key0: np.uint64,
+    key1: np.uint64,
     out: Words,
 ) -> None:
     for key in range(columns.shape[0]):

@@ -10,6 +10,7 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Words
+from counterfoil.features.access import load, store
 from counterfoil.features.memory import reserve
 
 CAPACITY_FIRST = 1 << 8
@@ -40,7 +41,7 @@ def locate(table: Words, owner: np.int64, value: np.int64) -> np.int64:
     """Return the place of a pair, or of the empty entry where it belongs."""
     mask = (table.shape[0] >> 2) - 1
     place = place_of(owner, value, mask)
-    while table[4 * place] != 0 and not (table[4 * place] == owner and table[4 * place + 1] == value):
+    while load(table, 4 * place) != 0 and not (load(table, 4 * place) == owner and load(table, 4 * place + 1) == value):
         place = (place + 1) & mask
     return place
 
@@ -48,21 +49,21 @@ def locate(table: Words, owner: np.int64, value: np.int64) -> np.int64:
 @nb.njit(inline="always")
 def present(table: Words, place: np.int64) -> bool:
     """Tell whether a located place holds a pair."""
-    return table[4 * place] != 0
+    return load(table, 4 * place) != 0
 
 
 @nb.njit(inline="always")
 def number(table: Words, place: np.int64) -> np.int64:
     """Return the number at a place."""
-    return table[4 * place + 2]
+    return load(table, 4 * place + 2)
 
 
 @nb.njit(inline="always")
 def put(table: Words, place: np.int64, owner: np.int64, value: np.int64, amount: np.int64) -> None:
     """Write a pair at its located place."""
-    table[4 * place] = owner
-    table[4 * place + 1] = value
-    table[4 * place + 2] = amount
+    store(table, 4 * place, owner)
+    store(table, 4 * place + 1, value)
+    store(table, 4 * place + 2, amount)
 
 
 @nb.njit(inline="always")
@@ -73,23 +74,23 @@ def remove(table: Words, place: np.int64) -> None:
     probe = place
     while True:
         probe = (probe + 1) & mask
-        if table[4 * probe] == 0:
+        if load(table, 4 * probe) == 0:
             break
-        home = place_of(table[4 * probe], table[4 * probe + 1], mask)
+        home = place_of(load(table, 4 * probe), load(table, 4 * probe + 1), mask)
         if ((probe - home) & mask) >= ((probe - hole) & mask):
             for word in range(3):
-                table[4 * hole + word] = table[4 * probe + word]
+                store(table, 4 * hole + word, load(table, 4 * probe + word))
             hole = probe
     for word in range(3):
-        table[4 * hole + word] = 0
+        store(table, 4 * hole + word, 0)
 
 
 @nb.njit(nogil=True, cache=True)
 def _copy(old: Words, new: Words) -> None:
     for place in range(old.shape[0] >> 2):
-        if old[4 * place] != 0:
-            owner, value = old[4 * place], old[4 * place + 1]
-            put(new, locate(new, owner, value), owner, value, old[4 * place + 2])
+        if load(old, 4 * place) != 0:
+            owner, value = load(old, 4 * place), load(old, 4 * place + 1)
+            put(new, locate(new, owner, value), owner, value, load(old, 4 * place + 2))
 
 
 def with_room(table: Words, used: int, more: int) -> Words:

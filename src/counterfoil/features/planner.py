@@ -84,8 +84,15 @@ class TrackPlan:
         return self.edges_at.index(offset)
 
     def measure(
-        self, code: int, argument: str | None = None, mask: str | None = None, words: int = 1, *, is_float: bool = False,
-        pair: int = -1, block: int = -1,
+        self,
+        code: int,
+        argument: str | None = None,
+        mask: str | None = None,
+        words: int = 1,
+        *,
+        is_float: bool = False,
+        pair: int = -1,
+        block: int = -1,
     ) -> int:
         """Return the word of an entry that holds a measure, adding it where the track has none like it."""
         known = (code, argument, mask, is_float)

@@ -131,9 +131,21 @@ class Stages:
     def _run(self, first: int, last: int, batch: StageBatch) -> int:
         return int(
             kernel.run_stages(
-                self._directory, first, last, batch.keys, batch.kinds, batch.times, batch.decided, batch.inputs,
-                batch.inputs.view(np.float64), batch.input_nulls, batch.outputs, batch.outputs.view(np.float64),
-                batch.output_nulls, batch.late, self._lateness,
+                self._directory,
+                first,
+                last,
+                batch.keys,
+                batch.kinds,
+                batch.times,
+                batch.decided,
+                batch.inputs,
+                batch.inputs.view(np.float64),
+                batch.input_nulls,
+                batch.outputs,
+                batch.outputs.view(np.float64),
+                batch.output_nulls,
+                batch.late,
+                self._lateness,
             )
         )
 
@@ -151,9 +163,7 @@ class Stages:
         for plan, shards in zip(self.plans, self._state, strict=True):
             for shard in shards:
                 table = index.with_room(shard.table, shard.entities, 2 * events)
-                pair_table = pairs.with_room(
-                    shard.pairs, int(shard.meta[layout.META_PAIRS]), 2 * events * plan.pairs
-                )
+                pair_table = pairs.with_room(shard.pairs, int(shard.meta[layout.META_PAIRS]), 2 * events * plan.pairs)
                 changed |= table is not shard.table or pair_table is not shard.pairs
                 shard.table, shard.pairs = table, pair_table
                 if (shard.entities + 2 * events) * plan.record_words > len(shard.records):

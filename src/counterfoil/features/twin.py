@@ -85,9 +85,7 @@ class Twin:
                     result[name] = answers.get(name)
         return result
 
-    def _entity(
-        self, by: str, feed_fields: tuple[str, ...], fields: tuple[str, ...], event: Event
-    ) -> _Entity | None:
+    def _entity(self, by: str, feed_fields: tuple[str, ...], fields: tuple[str, ...], event: Event) -> _Entity | None:
         key = tuple(event.get(name) for name in fields)
         if None in key:
             return None

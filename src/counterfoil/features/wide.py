@@ -7,25 +7,30 @@ floats it is a fixed-point number: a signed whole part and a fraction in units o
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numba as nb
 import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
 
 FLOAT_LIMIT = 2.0**62
 """A float whose magnitude reaches this does not fit the fixed-point sums: the aggregate treats it as null."""
 
 
-@nb.njit(inline="always")
-def multiply(a: np.uint64, b: np.uint64) -> tuple[np.uint64, np.uint64]:
-    """Return the 128-bit product of two unsigned words as (high, low)."""
-    mask = np.uint64(0xFFFFFFFF)
-    half = np.uint64(32)
-    a_low, a_high = a & mask, a >> half
-    b_low, b_high = b & mask, b >> half
-    low = a_low * b_low
-    middle = a_high * b_low + (low >> half)
-    cross = a_low * b_high + (middle & mask)
-    return a_high * b_high + (middle >> half) + (cross >> half), (cross << half) | (low & mask)
+@intrinsic  # type: ignore[untyped-decorator]
+def multiply(typing_context: Any, a: Any, b: Any) -> Any:  # noqa: ARG001
+    """Return the 128-bit product of two unsigned words as (high, low): one instruction of the processor."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = ir.IntType(128)
+        word = ir.IntType(64)
+        product = builder.mul(builder.zext(arguments[0], wide), builder.zext(arguments[1], wide))
+        high = builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), word)
+        return context.make_tuple(builder, signature.return_type, [high, builder.trunc(product, word)])
+
+    return types.UniTuple(types.uint64, 2)(types.uint64, types.uint64), generate
 
 
 @nb.njit(inline="always")

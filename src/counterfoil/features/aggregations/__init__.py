@@ -22,8 +22,21 @@ from counterfoil.features.aggregations.time_since import TimeSince
 AGGREGATIONS: dict[str, Aggregation] = {
     aggregation.name: aggregation
     for aggregation in (
-        Count(), Sum(), Mean(), Std(), Min(), Max(), Distinct(), Share(), Frequency(), Last(), TimeSince(), Age(),
-        Distance(), Speed(), Rate(),
+        Count(),
+        Sum(),
+        Mean(),
+        Std(),
+        Min(),
+        Max(),
+        Distinct(),
+        Share(),
+        Frequency(),
+        Last(),
+        TimeSince(),
+        Age(),
+        Distance(),
+        Speed(),
+        Rate(),
     )
 }
 """Every aggregation by its name."""

@@ -9,6 +9,7 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Words
+from counterfoil.features.access import load
 from counterfoil.features import layout
 from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 
@@ -45,4 +46,4 @@ class Count(Aggregation):
 @nb.njit(inline="always")
 def count_total(arena: Words, high: np.int64, low: np.int64, word: np.int64) -> np.int64:
     """Return a running total's growth between two entries."""
-    return arena[high + word] - arena[low + word]
+    return load(arena, high + word) - load(arena, low + word)

@@ -69,11 +69,12 @@ def known(terms: Terms) -> list[str]:
 
 def great_circle_sql(latitude: str, longitude: str, own_latitude: str, own_longitude: str) -> str:
     """Return the haversine formula as SQL, in kilometres."""
-    return (
-        f"2 * {EARTH_RADIUS_KM} * asin(least(1.0, sqrt("
-        f"pow(sin(radians({own_latitude} - {latitude}) / 2), 2) + cos(radians({latitude})) * "
-        f"cos(radians({own_latitude})) * pow(sin(radians({own_longitude} - {longitude}) / 2), 2))))"
+    square = (
+        f"(pow(sin(radians({own_latitude} - {latitude}) / 2), 2) + cos(radians({latitude})) * "
+        f"cos(radians({own_latitude})) * pow(sin(radians({own_longitude} - {longitude}) / 2), 2))"
     )
+    # The arc sine of the square's root, so written that rounding cannot leave its domain and a null stays one.
+    return f"2 * {EARTH_RADIUS_KM} * atan2(sqrt({square}), sqrt(abs(1 - {square})))"
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)

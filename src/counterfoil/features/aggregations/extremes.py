@@ -33,6 +33,4 @@ class Extreme(Aggregation):
         high, low = track.edges(feature, request.window)
         code = layout.RAW_MAX if self.largest else layout.RAW_MIN
         word, block = track.extreme(code, feature.arguments[0], is_float=is_float)
-        track.add(
-            feature, Operation(layout.EXTREME, request.output, high, low, word, tally=flags, block=block)
-        )
+        track.add(feature, Operation(layout.EXTREME, request.output, high, low, word, tally=flags, block=block))

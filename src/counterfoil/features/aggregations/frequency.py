@@ -9,6 +9,7 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Words
+from counterfoil.features.access import load
 from counterfoil.features import layout
 from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 
@@ -51,12 +52,18 @@ class Frequency(Aggregation):
 
 @nb.njit(nogil=True, cache=True, _nrt=False)
 def occurrences(
-    arena: Words, address: np.int64, mask: np.int64, stride: np.int64, word: np.int64, low: np.int64, high: np.int64,
+    arena: Words,
+    address: np.int64,
+    mask: np.int64,
+    stride: np.int64,
+    word: np.int64,
+    low: np.int64,
+    high: np.int64,
     value: np.int64,
 ) -> np.int64:
     """Count the entries of ``[low, high)`` that hold a value."""
     count = 0
     for sequence in range(low, high):
-        if arena[address + (sequence & mask) * stride + word] == value:
+        if load(arena, address + (sequence & mask) * stride + word) == value:
             count += 1
     return count

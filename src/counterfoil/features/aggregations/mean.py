@@ -9,6 +9,7 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Words
+from counterfoil.features.access import load
 from counterfoil.features import layout
 from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 from counterfoil.features.aggregations.sum import sum_float
@@ -58,7 +59,7 @@ def mean_integer(
     arena: Words, high: np.int64, low: np.int64, word: np.int64, count: np.int64, divisor: np.float64
 ) -> np.float64:
     """Return the mean of whole numbers, divided by what makes minor units major."""
-    return np.float64(arena[high + word] - arena[low + word]) / (np.float64(count) * divisor)
+    return np.float64(load(arena, high + word) - load(arena, low + word)) / (np.float64(count) * divisor)
 
 
 @nb.njit(inline="always")

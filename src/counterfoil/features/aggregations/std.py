@@ -10,6 +10,7 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Words
+from counterfoil.features.access import load
 from counterfoil.features import layout, wide
 from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 from counterfoil.features.aggregations.sum import sum_float
@@ -74,12 +75,12 @@ def std_integer(
 ) -> np.float64:
     """Return the deviation of whole numbers from their running totals at two entries; there must be two or more."""
     squares_high, squares_low = wide.subtract(
-        np.uint64(arena[high + square]),
-        np.uint64(arena[high + square + 1]),
-        np.uint64(arena[low + square]),
-        np.uint64(arena[low + square + 1]),
+        np.uint64(load(arena, high + square)),
+        np.uint64(load(arena, high + square + 1)),
+        np.uint64(load(arena, low + square)),
+        np.uint64(load(arena, low + square + 1)),
     )
-    spread = wide.spread(count, arena[high + word] - arena[low + word], squares_high, squares_low)
+    spread = wide.spread(count, load(arena, high + word) - load(arena, low + word), squares_high, squares_low)
     return math.sqrt(spread / (np.float64(count) * np.float64(count - 1))) / divisor
 
 

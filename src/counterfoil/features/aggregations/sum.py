@@ -9,6 +9,7 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Words
+from counterfoil.features.access import load
 from counterfoil.features import layout, wide
 from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 from counterfoil.rules.types import Base
@@ -55,9 +56,9 @@ class Sum(Aggregation):
 def sum_float(arena: Words, high: np.int64, low: np.int64, word: np.int64) -> np.float64:
     """Return a fixed-point running total's growth between two entries."""
     whole, fraction = wide.subtract(
-        np.uint64(arena[high + word]),
-        np.uint64(arena[high + word + 1]),
-        np.uint64(arena[low + word]),
-        np.uint64(arena[low + word + 1]),
+        np.uint64(load(arena, high + word)),
+        np.uint64(load(arena, high + word + 1)),
+        np.uint64(load(arena, low + word)),
+        np.uint64(load(arena, low + word + 1)),
     )
     return wide.from_fixed(whole, fraction)
