@@ -1,0 +1,76 @@
+"""The program ``counterfoil``: its commands, and what becomes of an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from counterfoil.cli import (
+    alerts,
+    backtest,
+    check,
+    dead_letters,
+    decisions,
+    demo,
+    detectors,
+    explain,
+    features,
+    generate,
+    run,
+    schema,
+    version,
+)
+from counterfoil.cli.console import print_error
+from counterfoil.errors import CounterfoilError
+
+
+class Commands(TyperGroup):
+    """The commands, with every deliberate error as a message on standard error and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(ctx)
+        except CounterfoilError as error:
+            print_error(error)
+            raise typer.Exit(error.exit_code) from None
+        except BrokenPipeError:
+            # The reader of a pipe (`| head`) has seen enough. Python would complain once more when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
+
+
+application = typer.Typer(
+    name="counterfoil",
+    cls=Commands,
+    help="Real-time fraud and money-laundering detection. New here? Try [bold]counterfoil demo[/bold].",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_DECIDE, _LOOK, _DEFINE, _TRY = "Decide", "Look at what was decided", "Define a detector", "Try it on data"
+
+demo.register(application, _DECIDE)
+run.register(application, _DECIDE)
+decisions.register(application, _LOOK)
+alerts.register(application, _LOOK)
+explain.register(application, _LOOK)
+dead_letters.register(application, _LOOK)
+check.register(application, _DEFINE)
+detectors.register(application, _DEFINE)
+features.register(application, _DEFINE)
+schema.register(application, _DEFINE)
+backtest.register(application, _TRY)
+generate.register(application, _TRY)
+version.register(application, _TRY)
+
+
+def main() -> None:
+    """Run the program."""
+    application()

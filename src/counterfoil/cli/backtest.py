@@ -1,0 +1,142 @@
+"""``counterfoil backtest``: what a detector would have done with history."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from counterfoil.cli.console import examples, messages, output, write_json
+from counterfoil.cli.options import (
+    Columns,
+    Delimiter,
+    Format,
+    Json,
+    Kind,
+    KindField,
+    Map,
+    Set,
+    Shards,
+    Threads,
+    format_of,
+    load,
+    moment,
+    pairs,
+)
+
+if TYPE_CHECKING:
+    from counterfoil.backtest import Backtest, Result
+
+
+def backtest(
+    detector: Annotated[str, typer.Argument(metavar="DETECTOR", help="A built-in detector, or a definition's file.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILES…", help="Files of events, replayed in this order.")],
+    labels: Annotated[
+        str | None, typer.Option("--labels", metavar="COLUMN", help="What says which payment was fraud.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="OTHER", help="Another detector, to decide the same events side by side.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="Measure from here; what precedes warms the state up.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Measure up to here, excluded.")] = None,
+    by: Annotated[
+        str | None, typer.Option("--by", metavar="COLUMN", help="Break the result down by a column, such as story.")
+    ] = None,
+    value: Annotated[
+        str | None, typer.Option("--value", metavar="FIELD", help="The money field that counts as value.")
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(metavar="OUT.parquet", help="Write every feature of every decided payment.")
+    ] = None,
+    decisions: Annotated[
+        Path | None, typer.Option(metavar="OUT.parquet", help="Write every decision with rules and reasons.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(metavar="OUT.html", help="Write a report to read and pass on.")] = None,
+    as_json: Json = False,
+    form: Format = None,
+    kind: Kind = None,
+    kind_field: KindField = "kind",
+    mapping: Map = None,
+    columns: Columns = None,
+    delimiter: Delimiter = None,
+    settings: Set = None,
+    shards: Shards = 1,
+    threads: Threads = 1,
+) -> None:
+    """Replay history through a detector and measure it: alerts, precision, recall, value, rule by rule.
+
+    The program is the one that decides live events. Labels never reach it.
+    """
+    from counterfoil.backtest import Backtest, Period
+    from counterfoil.config import LimitsConfig, SourceConfig
+
+    tried = Backtest(
+        load(detector, settings),
+        files,
+        SourceConfig(
+            format=format_of(str(files[0]), form).value,
+            kind=kind,
+            kind_field=kind_field,
+            fields=pairs(mapping, "--map"),
+            columns=tuple(columns.split(",")) if columns else (),
+            delimiter=delimiter,
+        ),
+        against=None if against is None else load(against, None),
+        labels=labels,
+        groups=by,
+        value=value,
+        period=Period(moment(since, "--from"), moment(until, "--to")),
+        features=features,
+        decisions=decisions,
+        limits=LimitsConfig(shards=shards, threads=threads),
+    )
+    result = _run(tried)
+    if report is not None:
+        from counterfoil.backtest.report import write_report
+
+        write_report(report, result)
+    if as_json:
+        write_json(result.as_dict(), indent=True)
+        return
+    from counterfoil.backtest.terminal import print_result
+
+    print_result(output(), result)
+    for path in (features, decisions, report):
+        if path is not None:
+            messages().print(f"[green]written[/] {path}", soft_wrap=True)
+
+
+def _run(tried: Backtest) -> Result:
+    """Run it behind a progress bar."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = messages()
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[events]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("compiling", total=1.0, events="")
+        tried.on_progress = lambda each: bar.update(
+            task, completed=each.done, description=each.file, events=f"{each.events:,} events"
+        )
+        return tried.run()
+
+
+def register(application: typer.Typer, panel: str) -> None:
+    """Add the command to the program."""
+    epilog = examples(
+        "backtest payments payments.ndjson --labels fraud --by story --report report.html",
+        "backtest mine.yaml payments.ndjson --labels fraud --against payments",
+        "backtest payments 2026.parquet --from 2026-03-01 --features features.parquet --json",
+    )
+    application.command("backtest", rich_help_panel=panel, epilog=epilog)(backtest)

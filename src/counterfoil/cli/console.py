@@ -1,0 +1,63 @@
+"""Where the commands write: data to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from counterfoil.errors import ConfigurationError, CounterfoilError, DefinitionError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: its examples, one a line."""
+    return "\n\n".join(["[bold]Examples[/bold]", *(f"[cyan]$ counterfoil {line}[/cyan]" for line in lines)])
+
+
+def output() -> Console:
+    """Return a console on standard output, for people; what scripts read goes through ``write_json``."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def messages() -> Console:
+    """Return a console on standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def write_json(value: Any, indent: bool = False) -> None:
+    """Write a value as JSON to standard output; decimals stay exact."""
+    import msgspec
+
+    data = msgspec.json.Encoder(decimal_format="number").encode(value)
+    if indent:
+        data = msgspec.json.format(data, indent=2)
+    sys.stdout.write(data.decode() + "\n")
+
+
+def print_error(error: CounterfoilError) -> None:
+    """Show an error on standard error: a wrong definition with all its problems, one below the other."""
+    console = messages()
+    if isinstance(error, DefinitionError):
+        count = len(error.problems)
+        for problem in error.problems:
+            console.print(f"[bold red]✗[/] [bold]{_plain(problem.path)}[/]")
+            console.print(f"    found    {_plain(problem.found)}", soft_wrap=True)
+            console.print(f"    allowed  {_plain(problem.allowed)}", soft_wrap=True)
+            if problem.hint:
+                console.print(f"    [cyan]{_plain(problem.hint)}[/]", soft_wrap=True)
+        console.print(f"[bold red]{count} problem{'' if count == 1 else 's'}[/]")
+        return
+    label = "wrong use" if isinstance(error, ConfigurationError) else "failed"
+    console.print(f"[bold red]{label}[/] {_plain(str(error))}", soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,117 @@
+"""Options that several commands share, so that they mean the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from counterfoil.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from counterfoil.detector import Detector
+
+
+class InputFormat(StrEnum):
+    """How a file holds events."""
+
+    JSON = "json"
+    LINES = "lines"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+_SUFFIXES = {".csv": InputFormat.CSV, ".parquet": InputFormat.PARQUET, ".pq": InputFormat.PARQUET}
+_LINE_SUFFIXES = {".txt": InputFormat.LINES, ".lines": InputFormat.LINES}
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter of the detector. May be repeated."),
+]
+Map = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map", metavar="NAME=SOURCE", help="The detector's field NAME is called SOURCE in the data. May be repeated."
+    ),
+]
+Kind = Annotated[
+    str | None, typer.Option("--kind", help="The event kind of every record; else a field of the record names it.")
+]
+KindField = Annotated[str, typer.Option("--kind-field", help="The field that names the event kind in a mixed source.")]
+Format = Annotated[
+    InputFormat | None,
+    typer.Option(
+        "--format",
+        help="json: one object a line. lines: delimited values without a header. csv: with one. "
+        "Left out, the file's name decides.",
+    ),
+]
+Delimiter = Annotated[
+    str | None, typer.Option("--delimiter", help="Between values; ';' in lines and ',' in CSV when left out.")
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns", metavar="A,B,…", help="lines only: the detector's name of each value in a line, in order."
+    ),
+]
+Shards = Annotated[int, typer.Option("--shards", min=1, max=1024, help="Parts that state is divided into.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="Threads that decide.")]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON for scripts.")]
+State = Annotated[Path, typer.Option("--state", metavar="DIR", help="The state folder of a run.")]
+
+
+def format_of(path: str, given: InputFormat | None) -> InputFormat:
+    """Return the format of a file: the one that was given, or the one that its name says; else JSON lines."""
+    if given is not None:
+        return given
+    suffix = Path(path).suffix.lower()
+    return _SUFFIXES.get(suffix) or _LINE_SUFFIXES.get(suffix) or InputFormat.JSON
+
+
+def pairs(texts: Iterable[str] | None, option: str) -> dict[str, str]:
+    """Return ``name=value`` texts as a mapping.
+
+    Examples
+    --------
+    >>> pairs(["amount=TX_AMOUNT"], "--map")
+    {'amount': 'TX_AMOUNT'}
+    """
+    found: dict[str, str] = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise ConfigurationError(f'{option}: found "{text}"; allowed: NAME=VALUE')
+        found[name.strip()] = value.strip()
+    return found
+
+
+def load(name_or_path: str, settings: Iterable[str] | None) -> Detector:
+    """Return a detector with its parameters set."""
+    from counterfoil.detector_file import load_detector, parse_parameters
+
+    return load_detector(name_or_path, parse_parameters(settings or ()))
+
+
+def moment(text: str | None, option: str) -> int | None:
+    """Return a date or a time as microseconds since 1970; without a zone it is UTC.
+
+    Examples
+    --------
+    >>> moment("1970-01-02", "--from")
+    86400000000
+    """
+    from datetime import UTC, datetime, timedelta
+
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        message = f'{option}: found "{text}"; allowed: a date or a time, such as 2026-03-01 or 2026-03-01T09:30:00Z'
+        raise ConfigurationError(message) from None
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)
+    return (time - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
