@@ -50,6 +50,20 @@ class Shard:
         """How many entities it knows."""
         return int(self.meta[layout.META_ENTITIES])
 
+    @property
+    def pairs_used(self) -> int:
+        """How many pairs its map holds."""
+        return int(self.meta[layout.META_PAIRS])
+
+    def room(self, plan: StagePlan) -> int:
+        """Return how many more events it can take whatever they bring."""
+        entities = min(int(len(self.table) // 2 * index.FILL_MAX), len(self.records) // plan.record_words)
+        room = entities - self.entities
+        if plan.pairs:
+            free = int(len(self.pairs) // pairs.WORDS * pairs.FILL_MAX) - self.pairs_used
+            room = min(room, free // plan.pairs)
+        return room // _NEW_MAX
+
 
 @dataclass(frozen=True, slots=True)
 class StageBatch:
@@ -102,6 +116,7 @@ class Stages:
         self._state_bytes = state_bytes
         self._pool = ThreadPoolExecutor(threads, "stage") if threads > 1 else None
         self._state = [[Shard.empty(plan, state_bytes) for _ in range(shards)] for plan in self.plans]
+        self._room = 0
         self._directory = np.zeros((len(self.plans) * shards, kernel.DIRECTORY_COLUMNS), np.int64)
         self._fill_directory()
 
@@ -158,18 +173,30 @@ class Stages:
             raise LimitError(message)
 
     def _make_room(self, events: int) -> None:
-        """See to it that indexes and maps of pairs can take whatever a batch brings."""
+        """See to it that indexes and maps of pairs can take whatever a batch brings.
+
+        How many events there is room for is reckoned once and then counted down: for a single event the reckoning
+        would cost more than the event.
+        """
+        if events <= self._room:
+            self._room -= events
+            return
         changed = False
         for plan, shards in zip(self.plans, self._state, strict=True):
             for shard in shards:
-                table = index.with_room(shard.table, shard.entities, 2 * events)
-                pair_table = pairs.with_room(shard.pairs, int(shard.meta[layout.META_PAIRS]), 2 * events * plan.pairs)
+                table = index.with_room(shard.table, shard.entities, _NEW_MAX * events)
+                pair_table = pairs.with_room(shard.pairs, shard.pairs_used, _NEW_MAX * events * plan.pairs)
                 changed |= table is not shard.table or pair_table is not shard.pairs
                 shard.table, shard.pairs = table, pair_table
-                if (shard.entities + 2 * events) * plan.record_words > len(shard.records):
-                    self._check(layout.STATUS_ARENA_FULL)
         if changed:
             self._fill_directory()
+        self._room = min(
+            (shard.room(plan) for plan, shards in zip(self.plans, self._state, strict=True) for shard in shards),
+            default=events,
+        )
+        if self._room < events:
+            self._check(layout.STATUS_ARENA_FULL)
+        self._room -= events
 
     def _fill_directory(self) -> None:
         for number, (plan, keys) in enumerate(zip(self.plans, self._key_rows, strict=True)):
@@ -238,8 +265,12 @@ class Stages:
                     getattr(fresh, name)[: len(stored)] = stored
                 shard.table, shard.records, shard.arena = fresh.table, fresh.records, fresh.arena
                 shard.pairs, shard.meta = fresh.pairs, fresh.meta
+        self._room = 0
         self._fill_directory()
 
+
+_NEW_MAX = 2
+"""Entities that one event can bring to a stage: the one it is judged for, and the one it is fed to."""
 
 _PARALLEL_MIN = 256
 """Events in a batch below which handing it to threads costs more than it gains."""
