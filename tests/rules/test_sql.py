@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from counterfoil.rules.sql import quoted, to_duckdb
 from counterfoil.rules.types import Base, ValueType
 from tests.rules.language import KEY, TYPES, compiler, expressions, rows, run, value_of
+from tests.rules.test_expression import MEANINGS, ROW
 from tests.rules.test_kernel import compile_or_none
 
 EXPRESSIONS = st.one_of(*expressions(raising=False).values())
@@ -100,3 +101,10 @@ def test_program_gives_the_values_of_duckdb(
         raise
     for our, their in zip(ours, theirs, strict=True):
         assert _close(our, their), (text, sql, our, their)
+
+
+@pytest.mark.parametrize(("text", "value"), MEANINGS)
+def test_duckdb_gives_what_expressions_mean(connection: duckdb.DuckDBPyConnection, text: str, value: Any) -> None:
+    sql = to_duckdb(compiler(), text)
+    (theirs,) = _evaluate(connection, sql, compiler().compile(text, "rule").type, [ROW])
+    assert _close(value, theirs), (sql, theirs)

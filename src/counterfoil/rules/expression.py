@@ -23,7 +23,7 @@ from counterfoil.rules.constants import interval_of, time_of
 from counterfoil.rules.definition import ValueList
 from counterfoil.rules.functions import FUNCTIONS, TIME_PARTS, called
 from counterfoil.rules.kernel import Code
-from counterfoil.rules.lists import list_words
+from counterfoil.rules.lists import list_words, sorted_words
 from counterfoil.rules.operation import Comparison, Operation, strict
 from counterfoil.rules.parsing import deep_recursion, parse, show
 from counterfoil.rules.types import BOOL, FLOAT, INT, INTERVAL, TEXT, TIME, Base, ValueType
@@ -556,7 +556,7 @@ class _Translator:
         if not sound:
             return None
         if words or not alternatives:
-            alternatives.insert(0, _member(operand, np.unique(np.array(words, np.int64))))
+            alternatives.insert(0, _member(operand, sorted_words(np.array(words, np.int64))))
         return op.fold(Code.OR, alternatives)
 
     # Functions.

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
+from counterfoil.rules.constants import time_of
 from counterfoil.rules.expression import ExpressionCompiler, Translated
 from counterfoil.rules.functions import called
 from counterfoil.rules.kernel import EARTH_RADIUS
@@ -113,7 +114,7 @@ class _Writer:
     def _operand(self, node: exp.Expression, other: exp.Expression) -> str:
         """Return an operand; a text beside a time is a time."""
         is_text = isinstance(node, exp.Literal) and node.is_string
-        return f"TIMESTAMP {self.write(node)}" if is_text and self._type(other) == TIME else self.write(node)
+        return _time(node.name) if is_text and self._type(other) == TIME else self.write(node)
 
     def _negative(self, node: exp.Expression) -> str:
         return f"(-{self.write(node.this)})"
@@ -141,8 +142,12 @@ class _Writer:
         return f"({operand} IN ({', '.join(values)}))"
 
     def _list_value(self, text: str, base: Base | None) -> str:
-        casts = {Base.TIME: "TIMESTAMP ", Base.INTERVAL: "INTERVAL ", Base.BOOL: "BOOLEAN ", Base.FLOAT: "DOUBLE "}
-        return text if base in (Base.INT, Base.MONEY) else f"{casts.get(base, '') if base else ''}{text_literal(text)}"
+        if base is Base.TIME:
+            return _time(text)
+        if base in (Base.INT, Base.MONEY):
+            return text.strip()
+        casts = {Base.INTERVAL: "INTERVAL ", Base.BOOL: "BOOLEAN ", Base.FLOAT: "DOUBLE "}
+        return f"{casts.get(base, '') if base else ''}{text_literal(text)}"
 
     def _interval(self, node: exp.Expression) -> str:
         unit = node.args.get("unit")
@@ -162,7 +167,7 @@ class _Writer:
 
     def _cast(self, node: exp.Expression) -> str:
         if isinstance(node.this, exp.Literal) and node.this.is_string:
-            return f"TIMESTAMP {text_literal(node.this.name)}"
+            return _time(node.this.name)
         names = {"FLOAT": "DOUBLE", "INT": "BIGINT"}
         target = node.args["to"].this.value
         return f"CAST({self.write(node.this)} AS {names.get(target, target)})"
@@ -197,6 +202,13 @@ def quoted(name: str) -> str:
 def text_literal(text: str) -> str:
     """Return a text as a constant."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def _time(text: str) -> str:
+    """Return a time as a constant in UTC: DuckDB's TIMESTAMP would leave an offset out."""
+    microseconds = time_of(text)
+    assert microseconds is not None
+    return f"make_timestamp({microseconds})"
 
 
 def _finite(sql: str) -> str:

@@ -323,7 +323,7 @@ def _if(condition: Value, *results: Value) -> Value:
 
 def _add(left: Value, right: Value) -> Value:
     if left.literal and right.literal:
-        return _of_literals(left, right, Fraction(left.value) + Fraction(right.value))
+        return _of_literals(lambda x, y: x + y, left, right)
     if left.type is not None and right.type is not None and TIME in (left.type, right.type):
         return _strict(TIME, lambda x, y: x + y, left, right)
     x, y = _common((left, right))
@@ -333,7 +333,7 @@ def _add(left: Value, right: Value) -> Value:
 
 def _subtract(left: Value, right: Value) -> Value:
     if left.literal and right.literal:
-        return _of_literals(left, right, Fraction(left.value) - Fraction(right.value))
+        return _of_literals(lambda x, y: x - y, left, right)
     if left.type == TIME and right.type is not None:
         return _strict(INTERVAL if right.type == TIME else TIME, lambda x, y: x - y, left, right)
     x, y = _common((left, right))
@@ -341,12 +341,15 @@ def _subtract(left: Value, right: Value) -> Value:
     return _strict(x.type or INT, lambda a, b: a - b, x, y)
 
 
-def _of_literals(left: Value, right: Value, result: Fraction) -> Value:
-    """Return the exact result for two literals, which is a literal again."""
-    twos_and_fives = (result.denominator & -result.denominator).bit_length() + result.denominator.bit_length()
-    units = result * Fraction(10) ** twos_and_fives
+def _of_literals(combine: Callable[[Any, Any], Any], left: Value, right: Value) -> Value:
+    """Return the exact result for two literals, which is a literal again, unless it is beyond their limits."""
+    result = combine(Fraction(left.value), Fraction(right.value))
+    if result and not Fraction(1, 10**300) <= abs(result) <= 10**300:
+        return _strict(FLOAT, combine, _float(left), _float(right))
+    digits = result.denominator.bit_length()
+    units = result * 10**digits
     assert units.denominator == 1
-    return _number(Decimal(int(units)).scaleb(-twos_and_fives, _WIDE), whole=left.type == INT and right.type == INT)
+    return _number(Decimal(int(units)).scaleb(-digits, _WIDE), whole=left.type == INT and right.type == INT)
 
 
 def _plain(value: Value) -> Value:
@@ -365,7 +368,7 @@ def _with_types(left: Value, right: Value) -> tuple[Value, Value]:
 
 def _multiply(left: Value, right: Value) -> Value:
     if left.literal and right.literal:
-        return _of_literals(left, right, Fraction(left.value) * Fraction(right.value))
+        return _of_literals(lambda x, y: x * y, left, right)
     left, right = _with_types(left, right)
     bases = [each.type.base if each.type else Base.INT for each in (left, right)]
     exact = (Base.INT, Base.MONEY, Base.INTERVAL)
