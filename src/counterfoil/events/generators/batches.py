@@ -49,7 +49,9 @@ _WORD, _TIME = int(Format.WORD), int(Format.TIME)
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def _write_text(out: Bytes, at: int, form: int, letter: int, first: int, number: int, key: np.uint64, words: Vocabulary) -> int:
+def _write_text(
+    out: Bytes, at: int, form: int, letter: int, first: int, number: int, key: np.uint64, words: Vocabulary
+) -> int:
     if form == _WORD:
         return write_word(out, at, words, first + number)
     if form == _TIME:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numba as nb
 import numpy as np
 import numpy.typing as npt
 
@@ -93,6 +94,42 @@ BLANK.setflags(write=False)
 def blank_rows(size: int) -> Rows:
     """Return ``size`` events that say nothing yet."""
     return np.repeat(BLANK, size)
+
+
+def in_time_order(rows: Rows) -> Rows:
+    """Return events sorted by time; those of one instant keep their order."""
+    # numpy takes rows of plain words four times as fast as structured ones.
+    return _from_words(_words(rows)[np.argsort(rows["time"], kind="stable")])
+
+
+def merge(first: Rows, second: Rows) -> Rows:
+    """Merge events that are in time order; of one instant, the first come first."""
+    merged = np.empty((len(first) + len(second), EVENT.itemsize // 8), np.int64)
+    _merge(_words(first), _words(second), merged)
+    return _from_words(merged)
+
+
+def _words(rows: Rows) -> npt.NDArray[np.int64]:
+    return np.ascontiguousarray(rows).view(np.int64).reshape(len(rows), EVENT.itemsize // 8)
+
+
+def _from_words(words: npt.NDArray[np.int64]) -> Rows:
+    return words.view(EVENT).reshape(len(words))
+
+
+@nb.njit(nogil=True, cache=True, _nrt=False)
+def _merge(first: npt.NDArray[np.int64], second: npt.NDArray[np.int64], merged: npt.NDArray[np.int64]) -> None:
+    mine = 0
+    other = 0
+    for row in range(len(merged)):
+        if other == len(second) or (mine < len(first) and first[mine, 0] <= second[other, 0]):
+            for word in range(merged.shape[1]):
+                merged[row, word] = first[mine, word]
+            mine += 1
+        else:
+            for word in range(merged.shape[1]):
+                merged[row, word] = second[other, word]
+            other += 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from counterfoil.events.generators import habits
 from counterfoil.events.generators.columns import (
     AUTHENTICATION,
     BUSINESS_TRIP,
-    BLANK,
     CUSTOMER_CHANGE,
     FAMILY_HOLIDAY,
     TRANSACTION,

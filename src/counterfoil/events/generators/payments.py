@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from counterfoil.errors import ConfigurationError
+from counterfoil.events.batch import Bytes
 from counterfoil.events.generators import habits
-from counterfoil.events.generators.columns import BLANK, EVENT, EventColumns
+from counterfoil.events.generators.columns import BLANK, EVENT, EventColumns, in_time_order, merge
 from counterfoil.events.generators.draws import subject_key
 from counterfoil.events.generators.ordinary import live_ordinary_life
 from counterfoil.events.generators.outcomes import outcomes_of
@@ -18,6 +19,7 @@ from counterfoil.events.generators.plan import Plan
 from counterfoil.events.generators.population import Rows, World, build_world
 from counterfoil.events.generators.regular import due, make_calendar
 from counterfoil.events.generators.whereabouts import DAY_MS
+from counterfoil.events.generators.writing import write_ahead
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 """A Monday: when the stream begins unless told otherwise."""
@@ -36,7 +38,7 @@ _ORDINARY_SHARE = 0.86
 
 
 class PaymentsGenerator:
-    """Generates the events of a bank: transactions, log-ins, profile changes and outcomes, with labelled fraud.
+    r"""Generates the events of a bank: transactions, log-ins, profile changes and outcomes, with labelled fraud.
 
     The stream is endless and a pure function of the parameters: neither the size of the chunks nor how many of them
     are taken changes a byte of it.
@@ -61,7 +63,7 @@ class PaymentsGenerator:
     --------
     >>> generator = PaymentsGenerator(seed=7, customers=500)
     >>> events = next(generator.chunks(count=3))
-    >>> len(events), events.to_ndjson().count(b"\\n")
+    >>> len(events), events.to_ndjson().count(b"\n")
     (3, 3)
     """
 
@@ -111,6 +113,10 @@ class PaymentsGenerator:
             if left == 0:
                 return
 
+    def ndjson(self, count: int | None = None, size: int = CHUNK_EVENTS) -> Iterator[Bytes]:
+        """Yield the stream as bytes of NDJSON lines: ``chunks``, written by a second thread."""
+        return write_ahead(self.chunks(count, size))
+
     def _slices(self) -> Iterator[EventColumns]:
         world = build_world(self.seed, self.customers)
         start = int((self.start - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1))
@@ -124,15 +130,16 @@ class PaymentsGenerator:
         pending = np.concatenate([before, outcomes_of(before)])
         candidates = max(_SLICE_CANDIDATES, self.customers // 20)
         step_ms = DAY_MS / self._candidates_a_day(world)
+        room = np.empty((2, candidates), EVENT)
         begin, first = start, 0
         while end is None or begin < end:
             past = start + int((first + candidates) * step_ms)
-            rows, extra = _live(world, first, candidates, start, step_ms, begin, past, last_seen)
+            rows, extra = _live(world, first, start, step_ms, begin, past, last_seen, room)
             new = np.concatenate([extra, due(world, calendar, begin, past), plan.within(begin, past)])
             pool = np.concatenate([pending, new, outcomes_of(rows), outcomes_of(new)])
-            pool = pool[np.argsort(pool["time"], kind="stable")]
+            pool = in_time_order(pool)
             ready = int(np.searchsorted(pool["time"], past))
-            merged = _merge(rows, pool[:ready])
+            merged = merge(rows, pool[:ready])
             pending = pool[ready:]
             if end is not None and past >= end:
                 merged = merged[: int(np.searchsorted(merged["time"], end))]
@@ -140,11 +147,15 @@ class PaymentsGenerator:
             begin, first = past, first + candidates
 
     def _candidates_a_day(self, world: World) -> float:
-        """Return how many candidates it takes for the wanted number of events."""
-        lively = world.hours.mean(axis=2) @ np.array([5, 2]) / 7
-        persona = world.customers["persona"][world.slots[:: max(1, len(world.slots) // 1_000_000)]]
-        kept = lively[persona].mean() * habits.WEEKDAYS.mean() * habits.MONTHS.mean() / habits.LIVELIEST
-        return float(self.customers * self.events_per_customer_day * _ORDINARY_SHARE / kept)
+        """Return how many candidates it takes for the wanted number of events.
+
+        Sums of whole numbers and one division: the same on every machine, to the last bit.
+        """
+        week = world.hours.sum(axis=2) * np.array([5, 2])
+        lively = int((week.sum(axis=1)[world.customers["persona"][world.slots]]).sum())
+        kept = lively * int(habits.WEEKDAYS.sum()) * int(habits.MONTHS.sum())
+        possible = len(world.slots) * 7 * 24 * 7 * 12 * habits.LIVELIEST
+        return self.customers * self.events_per_customer_day * _ORDINARY_SHARE * possible / kept
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:
@@ -155,27 +166,20 @@ def _check(name: str, value: float, low: float, high: float) -> None:
 def _live(
     world: World,
     first: int,
-    candidates: int,
     start: int,
     step_ms: float,
     begin: int,
     past: int,
     last_seen: npt.NDArray[np.int64],
+    room: Rows,
 ) -> tuple[Rows, Rows]:
     first_day = begin // DAY_MS - 1
     days = np.arange(first_day, past // DAY_MS + 2)
     months = days.astype("datetime64[D]").astype("datetime64[M]")
     seasons = habits.WEEKDAYS[(days + 3) % 7] * habits.MONTHS[months.astype(np.int64) % 12]
     days_of_month = (days.astype("datetime64[D]") - months).astype(np.int64) + 1
-    rows = np.empty(candidates, EVENT)
-    extra = np.empty(candidates, EVENT)
+    rows, extra = room
     count, more = live_ordinary_life(
         world, first, start, step_ms, first_day, seasons, days_of_month, last_seen, BLANK, rows, extra
     )
     return rows[:count], extra[:more]
-
-
-def _merge(first: Rows, second: Rows) -> Rows:
-    """Merge rows that are in time order; of equal times the first come first."""
-    rows = np.concatenate([first, second])
-    return rows[np.argsort(rows["time"], kind="stable")]

@@ -127,9 +127,7 @@ class Plan:
         story.tell(telling)
         return telling.finish()
 
-    def _by_chance(
-        self, story: Story, key: np.uint64, begin: int, past: int
-    ) -> tuple[Lots, npt.NDArray[np.int64]]:
+    def _by_chance(self, story: Story, key: np.uint64, begin: int, past: int) -> tuple[Lots, npt.NDArray[np.int64]]:
         """Return the tellings whose beginning, one in each interval at a random point of it, lies in [begin, past)."""
         interval = self._intervals[story.name]
         if interval is None:

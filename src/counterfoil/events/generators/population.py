@@ -159,7 +159,7 @@ def _destinations() -> npt.NDArray[np.int16]:
     steps = (np.arange(256) + 0.5) / 256
     visits = np.array([city.visits for city in CITIES], np.float64)
     for country in range(len(COUNTRIES)):
-        table[country] = _choose(steps, list(visits * (COUNTRY_OF_CITY == country)))
+        table[country] = _choose(steps, list(visits * (country == COUNTRY_OF_CITY)))
     table[-1] = _choose(steps, list(visits))
     return table
 
@@ -281,8 +281,8 @@ def external_account(word: np.uint64) -> int:
 def payee_of(world: World, customer: int, slot: int) -> int:
     """Return an account that a customer sends money to again and again; half are other customers'."""
     word = draw(world.payee_key, (np.uint64(customer) << np.uint64(16)) + np.uint64(slot))
-    if word & np.uint64(1):
-        return account_of(below(word, world.people))
+    if word & np.uint64(1) and world.people > 1:
+        return account_of((customer + 1 + below(word, world.people - 1)) % world.people)
     return external_account(word >> np.uint64(1))
 
 
@@ -315,9 +315,7 @@ def laptop_of(customer: int) -> int:
 
 
 @nb.njit(nogil=True, cache=True)
-def _phones(
-    world: World, people: npt.NDArray[np.int64], times: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def _phones(world: World, people: npt.NDArray[np.int64], times: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     phones = np.empty(len(people), np.int64)
     for row in range(len(people)):
         phones[row] = phone_of(world, people[row], times[row])
@@ -336,9 +334,7 @@ def laptops_of(people: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 @nb.njit(nogil=True, cache=True)
-def regular_payees(
-    world: World, people: npt.NDArray[np.int64], slots: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
+def regular_payees(world: World, people: npt.NDArray[np.int64], slots: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return ``payee_of`` of many."""
     payees = np.empty(len(people), np.int64)
     for row in range(len(people)):

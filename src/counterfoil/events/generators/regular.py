@@ -24,7 +24,6 @@ from counterfoil.events.generators.population import (
     Rows,
     World,
     employer_of,
-
 )
 
 SALARY, RENT, SUBSCRIPTION, BILL, SAVING = range(5)
@@ -81,14 +80,12 @@ def make_calendar(world: World, seed: int, share: float) -> Calendar:
             moments.append(moment[chosen].astype(np.uint32))
             people.append((first + chosen).astype(np.int32))
             reasons.append(np.full(len(chosen), reason, np.int8))
-    moment = np.concatenate(moments)
-    order = np.argsort(moment, kind="stable")
-    return Calendar(moment[order], np.concatenate(people)[order], np.concatenate(reasons)[order], key)
+    due_at: npt.NDArray[np.uint32] = np.concatenate(moments)
+    order = np.argsort(due_at, kind="stable")
+    return Calendar(due_at[order], np.concatenate(people)[order], np.concatenate(reasons)[order], key)
 
 
-def _entries(
-    world: World, lots: Lots, share: float
-) -> list[tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]]:
+def _entries(world: World, lots: Lots, share: float) -> list[tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]]:
     """Return who has an entry of each reason, and when in the month it is due."""
     people = world.customers[lots.number.astype(np.int64)]
     payday = people["payday"].astype(np.int64)

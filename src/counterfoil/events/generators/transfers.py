@@ -154,9 +154,9 @@ class TransferColumns:
         """Return the transfers as a table, in the built-in ``laundering`` detector's words."""
         return pl.DataFrame(
             {
-                "event_time": pl.Series(self.time * 1_000_000).cast(pl.Datetime("us", "UTC")),
-                "sender_id": pl.Series(self.sender).cast(pl.String),
-                "receiver_id": pl.Series(self.receiver).cast(pl.String),
+                "time": pl.Series(self.time * 1_000_000).cast(pl.Datetime("us", "UTC")),
+                "sender": pl.Series(self.sender).cast(pl.String),
+                "receiver": pl.Series(self.receiver).cast(pl.String),
                 "amount": pl.Series(self.amount),
             }
         )
@@ -189,8 +189,8 @@ class TransfersGenerator:
     >>> generator = TransfersGenerator(seed=1, time_format="rfc3339")
     >>> for transfers in generator.chunks(count=2):
     ...     print(transfers.to_lines().decode(), end="")
-    2017-07-23T00:00:00Z;18;86;2172
-    2017-07-23T00:00:01Z;5;75;1352
+    2017-07-23T00:00:00Z;34;70;5855
+    2017-07-23T00:00:00Z;48;96;4462
     """
 
     def __init__(
@@ -281,7 +281,9 @@ class TransfersGenerator:
         taken = np.arange(_STORY_LINES) < count[:, None]
         weight = lots.between(0.8, 1.2, 3, _STORY_LINES) * taken
         total = LIMIT + 10 + lots.unit(4) * 4_000
-        amount = np.minimum(LIMIT - 1, 1 + (total[:, None] * weight / weight.sum(axis=1, keepdims=True)).astype(np.int64))
+        amount = np.minimum(
+            LIMIT - 1, 1 + (total[:, None] * weight / weight.sum(axis=1, keepdims=True)).astype(np.int64)
+        )
         begin = start + ((lots.number.astype(np.int64) * every + lots.unit(5)) / self.transfers_per_second)
         # Four payments, the gaps at most 190 seconds: all within ten minutes.
         gaps = lots.whole(5, 190, 6, _STORY_LINES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import numba as nb
@@ -169,6 +171,22 @@ def _write_rows(
         out[at + 1] = _NEWLINE
         at += 2
     return at
+
+
+def write_ahead(chunks: Iterator[EventColumns]) -> Iterator[Bytes]:
+    """Yield the chunks as NDJSON, each written by a second thread while the next is being generated.
+
+    Both sides run without the interpreter's lock nearly all the time. At most two chunks are held at once.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="ndjson") as writer:
+        before: Future[Bytes] | None = None
+        for events in chunks:
+            after = writer.submit(write_ndjson, events)
+            if before is not None:
+                yield before.result()
+            before = after
+        if before is not None:
+            yield before.result()
 
 
 def write_ndjson(events: EventColumns) -> Bytes:

@@ -39,6 +39,4 @@ def _tell(telling: Telling) -> None:
     )
 
 
-ACCOUNT_TAKEOVER = Story(
-    "account_takeover", _tell, fraud=True, share=0.14, payments=2.5, days=1, report_days=(0.2, 12)
-)
+ACCOUNT_TAKEOVER = Story("account_takeover", _tell, fraud=True, share=0.14, payments=2.5, days=1, report_days=(0.2, 12))

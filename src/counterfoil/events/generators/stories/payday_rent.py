@@ -37,4 +37,4 @@ def _tell(telling: Telling) -> None:
     telling.send(time, landlord, amount, device, country, when=parts)
 
 
-PAYDAY_RENT = Story("payday_rent", _tell, fraud=False, share=0.15, payments=1.6, days=2)
+PAYDAY_RENT = Story("payday_rent", _tell, fraud=False, share=0.15, payments=2.4, days=2)

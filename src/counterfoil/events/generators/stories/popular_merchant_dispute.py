@@ -38,6 +38,4 @@ def _tell(telling: Telling) -> None:
     )
 
 
-POPULAR_MERCHANT_DISPUTE = Story(
-    "popular_merchant_dispute", _tell, fraud=False, share=0.20, payments=14.0, days=8
-)
+POPULAR_MERCHANT_DISPUTE = Story("popular_merchant_dispute", _tell, fraud=False, share=0.20, payments=14.0, days=8)

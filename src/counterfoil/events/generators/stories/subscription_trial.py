@@ -35,6 +35,4 @@ def _tell(telling: Telling) -> None:
     telling.buy(week, service, price, np.full(len(device), -1), country, when=customer & stays)
 
 
-SUBSCRIPTION_TRIAL = Story(
-    "subscription_trial", _tell, fraud=False, share=0.20, payments=2.7, days=9
-)
+SUBSCRIPTION_TRIAL = Story("subscription_trial", _tell, fraud=False, share=0.20, payments=2.7, days=9)

@@ -141,9 +141,7 @@ class Telling:
 
     def strange_device(self) -> Numbers:
         """Return a device that no customer has, another for each telling."""
-        return np.asarray(
-            STRANGE_DEVICES + (STORIES.index(self.story.name) << 48) + self.lots.number.astype(np.int64)
-        )
+        return np.asarray(STRANGE_DEVICES + (STORIES.index(self.story.name) << 48) + self.lots.number.astype(np.int64))
 
     def strange_country(self, label: int) -> Numbers:
         """Return a country that is not the person's."""
