@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from counterfoil.detector import Detector
 from counterfoil.features.aggregations import AGGREGATIONS, Row, Value
@@ -49,7 +50,7 @@ class Twin:
         self._features = [each for each in detector.features if isinstance(each, AggregateFeature)]
         self._entities: dict[tuple[object, ...], _Entity] = {}
 
-    def update(self, kind: str, time: int, event: Event) -> dict[str, Value]:
+    def update(self, kind: str, time: int, event: Event, *, answer: bool = True) -> dict[str, Value]:
         """Take one event in; return the value of every feature as of it.
 
         Parameters
@@ -60,6 +61,8 @@ class Twin:
             Its time in microseconds.
         event
             Its fields.
+        answer
+            False to leave the features out, which are what costs time.
         """
         result: dict[str, Value] = {}
         stages = dict.fromkeys((each.by, each.via or self._keys[each.by]) for each in self._features)
@@ -71,15 +74,20 @@ class Twin:
             feeds = any(each.kind == kind for each in features)
             decides = any(each.name == kind and each.decide for each in self._detector.schema.kinds)
             feed = self._entity(by, feed_fields, feed_fields, event) if feeds else None
+            as_of = time
             if read is not None and (decides or (feeds and feed_fields == self._keys[by])):
                 as_of = self._move_clock(read, time)
             else:
                 read = None
-            answers = {} if read is None else self._answer(features, read, as_of, event, prior=True)
+            answers: dict[str, Value] = {}
+            if read is not None and answer:
+                answers = self._answer(features, read, as_of, event, prior=True)
             if feed is not None:
                 self._feed(features, kind, feed, self._move_clock(feed, time), event)
             if read is not None:
-                answers |= self._answer(features, read, self._move_clock(read, time), event, prior=False)
+                as_of = self._move_clock(read, time)
+                if answer:
+                    answers |= self._answer(features, read, as_of, event, prior=False)
             for each in features:
                 for name, _ in each.outputs:
                     result[name] = answers.get(name)
@@ -107,7 +115,7 @@ class Twin:
             stored = time - time % feature.resolution if feature.resolution else time
             rows = entity.rows.setdefault(feature.name, [])
             row = Row(stored, tuple(self._evaluate(argument, event) for argument in feature.arguments))
-            rows.insert(bisect_right(rows, stored, key=lambda each: each.time), row)
+            rows.insert(bisect_right(rows, stored, key=_time), row)
 
     def _answer(
         self, features: list[AggregateFeature], entity: _Entity, time: int, event: Event, *, prior: bool
@@ -133,7 +141,9 @@ def _visible(feature: AggregateFeature, window: Window | None, entity: _Entity, 
     if feature.resolution:
         time -= time % feature.resolution
     end = time - feature.delay
-    rows = [row for row in entity.rows.get(feature.name, []) if row.time <= end]
-    if window is not None:
-        rows = [row for row in rows if row.time > end - window.length]
-    return rows
+    rows = entity.rows.get(feature.name, [])
+    first = 0 if window is None else bisect_right(rows, end - window.length, key=_time)
+    return rows[first : bisect_right(rows, end, key=_time)]
+
+
+_time = attrgetter("time")
