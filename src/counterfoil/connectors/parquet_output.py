@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from types import TracebackType
@@ -85,4 +86,6 @@ class ParquetOutput:
             parts = pl.scan_parquet(self._folder / "*.parquet")
             whole = self._folder / "whole"
             parts.sink_parquet(whole, compression="zstd", row_group_size=PART_ROWS, maintain_order=True)
+        with whole.open("rb") as file:
+            os.fsync(file.fileno())
         whole.replace(self.path)

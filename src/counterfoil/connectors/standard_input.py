@@ -61,6 +61,8 @@ class StandardInputSource:
 
     def seek(self, position: int, offset: int) -> None:
         """Go on counting from a position; nothing is skipped, because a pipe gives only what is new."""
+        # A header takes a position wherever it comes: after a restart, too, the first line of the pipe is one.
+        position += int(bool(self.header))
         self._cutter.position, self._cutter.offset = position, offset
 
     def fingerprint(self, length: int | None) -> tuple[int, int]:

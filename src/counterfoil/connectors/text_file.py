@@ -34,7 +34,7 @@ class TextFileSource:
     batch_bytes, batch_lines, record_bytes
         See ``LineCutter``.
     header
-        Whether the first line names the fields: it is skipped and takes no position.
+        Whether the first line names the fields: it is not given, but takes position 0, so that positions are lines.
 
     Raises
     ------
@@ -55,7 +55,7 @@ class TextFileSource:
             raise InputError(f"{path}: cannot be read: {reason}; give the path of a file") from error
         self._read_offset = len(self.header)
         self._cutter = LineCutter(self._fetch, batch_bytes, batch_lines, record_bytes)
-        self._cutter.offset = len(self.header)
+        self._cutter.position, self._cutter.offset = int(bool(self.header)), len(self.header)
 
     def seek(self, position: int, offset: int) -> None:
         """Go to a line that an earlier chunk named; ``offset`` 0 is the first line behind the header."""
@@ -65,7 +65,8 @@ class TextFileSource:
                 f"{self.path}: has {size} bytes, but {offset} were read of it before; it is another file or was cut:"
                 " give the former file, or another state folder"
             )
-        offset = max(offset, len(self.header))
+        if offset == 0:
+            position, offset = int(bool(self.header)), len(self.header)
         self._read_offset = offset
         self._cutter.position, self._cutter.offset = position, offset
 

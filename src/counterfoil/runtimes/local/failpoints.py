@@ -44,8 +44,6 @@ FAIL_POINTS = (
     "replay.block",
     "export.write.before",
     "export.write.after",
-    "export.rename.before",
-    "export.rename.after",
     "close.before",
     "close.after",
 )

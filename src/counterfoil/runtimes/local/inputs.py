@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
+from counterfoil.connectors.generator import GeneratorSource
+from counterfoil.connectors.parquet_file import ParquetFileSource
 from counterfoil.connectors.source import Chunk, Source
 from counterfoil.connectors.standard_input import StandardInputSource
 from counterfoil.connectors.text_file import TextFileSource
-from counterfoil.errors import ConfigurationError
+from counterfoil.errors import ConfigurationError, nearest
+from counterfoil.events.decode_delimited import DelimitedDecoder
 from counterfoil.events.decode_json import JsonDecoder
+from counterfoil.events.decode_table import TableDecoder
 from counterfoil.events.decoding import Decoded, DecoderSettings
 
 if TYPE_CHECKING:
@@ -48,34 +52,77 @@ def open_input(config: SourceConfig, limits: LimitsConfig, detector: Detector, k
         If the settings do not fit the detector.
     """
     if config.type == "generator":
-        raise ConfigurationError("source.type: generator is not available here")
-    settings = decoder_settings(config, limits)
-    decoder = JsonDecoder(detector.schema, settings, key, detector.max_skew)
+        config = replace(config, format="json" if config.generate == "payments" else "lines")
+        generated = (config.generate, config.count, config.rate, config.seed, config.customers, limits.batch_events)
+        return Input(GeneratorSource(*generated), _text_decoder(config, limits, detector, key, b""))
+    if config.format == "parquet":
+        assert config.path is not None
+        table = TableDecoder(detector.schema, decoder_settings(config, limits, detector), key, detector.max_skew)
+        return Input(ParquetFileSource(Path(config.path), limits.batch_events), _table_decoder(table))
+    source = _text_source(config, limits)
+    return Input(source, _text_decoder(config, limits, detector, key, source.header))
+
+
+def decoder_settings(config: SourceConfig, limits: LimitsConfig, detector: Detector) -> DecoderSettings:
+    """Return how the source writes its events."""
+    kind = config.kind
+    if kind is None and config.format == "lines" and len(detector.schema.kinds) == 1:
+        kind = detector.schema.kinds[0].name
+    return DecoderSettings(
+        mapping=config.fields,
+        kind_field=config.kind_field,
+        kind=kind,
+        record_bytes_max=limits.record_bytes,
+        delimiter=config.delimiter or (";" if config.format == "lines" else ","),
+        quote=None if config.format == "lines" else '"',
+        header=config.format == "csv",
+        fields=_line_fields(config, kind, detector) if config.format == "lines" else (),
+    )
+
+
+def _line_fields(config: SourceConfig, kind: str | None, detector: Detector) -> tuple[str, ...]:
+    """Return the names of a line's values: as configured, or the kind's id, time and fields in their order."""
+    if config.columns:
+        return config.columns
+    if kind is None:
+        raise ConfigurationError("source.columns: found nothing; allowed: the names of a line's values, in order")
+    if kind not in detector.schema.kind_index:
+        hint = nearest(kind, detector.schema.kind_index)
+        allowed = ", ".join(detector.schema.kind_index)
+        raise ConfigurationError(f"source.kind: found {kind!r}; allowed: {allowed}; {hint}".rstrip("; "))
+    found = detector.schema.kinds[detector.schema.kind_index[kind]]
+    names = [*([found.id] if found.id else []), found.time, *(field.name for field in found.fields)]
+    return tuple(config.fields.get(name, name) for name in names)
+
+
+def _text_source(config: SourceConfig, limits: LimitsConfig) -> TextFileSource | StandardInputSource:
+    bounds = (limits.batch_bytes, limits.batch_events, limits.record_bytes)
+    header = config.format == "csv"
+    if config.type == "stdin":
+        return StandardInputSource(*bounds, header=header)
+    assert config.path is not None
+    return TextFileSource(Path(config.path), *bounds, header=header)
+
+
+def _text_decoder(
+    config: SourceConfig, limits: LimitsConfig, detector: Detector, key: IdentityKey, header: bytes
+) -> ChunkDecoder:
+    settings = decoder_settings(config, limits, detector)
+    arguments = (detector.schema, settings, key, detector.max_skew)
+    decoder = JsonDecoder(*arguments) if config.format == "json" else DelimitedDecoder(*arguments)
+    if isinstance(decoder, DelimitedDecoder) and settings.header:
+        decoder.read_header(header)
 
     def decode(chunk: Chunk, first_position: int, arrival: int) -> Decoded:
         assert not isinstance(chunk.data, pl.DataFrame)
         return decoder.decode(chunk.data, first_position, arrival)
 
-    return Input(_text_source(config, limits, settings.header), decode)
+    return decode
 
 
-def decoder_settings(config: SourceConfig, limits: LimitsConfig) -> DecoderSettings:
-    """Return how the source writes its events."""
-    return DecoderSettings(
-        mapping=config.fields,
-        kind_field=config.kind_field,
-        kind=config.kind,
-        record_bytes_max=limits.record_bytes,
-        delimiter=config.delimiter or (";" if config.format == "lines" else ","),
-        quote=None if config.format == "lines" else '"',
-        header=config.format == "csv",
-        fields=config.columns,
-    )
+def _table_decoder(decoder: TableDecoder) -> ChunkDecoder:
+    def decode(chunk: Chunk, first_position: int, arrival: int) -> Decoded:
+        assert isinstance(chunk.data, pl.DataFrame)
+        return decoder.decode(chunk.data, first_position, arrival)
 
-
-def _text_source(config: SourceConfig, limits: LimitsConfig, header: bool) -> Source:
-    bounds = (limits.batch_bytes, limits.batch_events, limits.record_bytes)
-    if config.type == "stdin":
-        return StandardInputSource(*bounds, header=header)
-    assert config.path is not None
-    return TextFileSource(Path(config.path), *bounds, header=header)
+    return decode

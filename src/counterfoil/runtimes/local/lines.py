@@ -1,7 +1,7 @@
 """Decisions as JSON lines: the bytes of an output file are a pure function of the decision log.
 
 One kernel writes a whole block. What is the same for many rows (the score's text, the detector) or rare (rules and
-reasons) comes as a slice of a heap, so the kernel only copies, escapes and formats integers: about 0.3 µs a line.
+reasons) comes as a slice of a heap, so the kernel only copies, escapes and formats integers.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from typing import TYPE_CHECKING
 import msgspec
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
 from counterfoil.rules.definition import Outcome
-from counterfoil.runtimes.local.arrays import Bytes, Lengths, Words, heap_of, writable
+from counterfoil.runtimes.local.arrays import Bytes, Lengths, Words, heap_of
 from counterfoil.runtimes.local.records import Records
-from counterfoil.runtimes.local.values import column_values
+from counterfoil.runtimes.local.values import column_values, time_text
 
 if TYPE_CHECKING:
     from counterfoil.rules.types import ValueType
+
+Texts = tuple[Bytes, Words, Lengths]
+"""Heap, offsets and lengths; a length below 0 is null."""
 
 _SECOND = 1_000_000
 _DAY_SECONDS = 86_400
@@ -28,27 +30,11 @@ _TIME_BYTES = 27
 """Longest time: 2026-01-01T00:00:00.000000Z."""
 _INTEGER_BYTES = 20
 
-_PARTS = (
-    b'{"id":"',
-    b'","position":',
-    b',"event_time":"',
-    b'","decided_at":"',
-    b'","outcome":"',
-    b'","score":',
-    b",",
-    b',"detector":',
-    b',"late":',
-    b',"features":',
-    b"}\n",
-    b"true",
-    b"false",
-    b'"rules":[],"reasons":[]',
-    *(outcome.value.encode() for outcome in Outcome),
-)
-_ID, _POSITION, _TIME, _DECIDED, _OUTCOME, _SCORE, _FINDING, _DETECTOR, _LATE, _FEATURES, _END = range(11)
-_TRUE, _FALSE, _NO_FINDING, _OUTCOMES = 11, 12, 13, 14
-_PART_HEAP, _PART_START, _PART_LENGTH = heap_of(list(_PARTS))
-_PART_BYTES = sum(len(part) for part in _PARTS)
+_OUTCOMES = tuple(outcome.value for outcome in Outcome)
+_CONSTANTS = (b'{"id":"', b'","position":', b',"event_time":"', b'"rules":[],"reasons":[]', b',"features":', b"}\n")
+_ID, _POSITION, _TIME, _NO_FINDING, _FEATURES, _END, _LATE = range(7)
+"""Places in the glue: six constants, then the end of a line that is not late and of one that is; a piece for each
+score and outcome follows."""
 
 
 class LineEncoder:
@@ -65,40 +51,59 @@ class LineEncoder:
 
     def encode(self, records: Records, decided_at: int, detector: str) -> bytes:
         """Return one line for each record; ``decided_at`` is in microseconds since 1970."""
-        version = writable(msgspec.json.encode(detector))
-        scores, score_index = np.unique(records.score, return_inverse=True)
-        score_heap, score_start, score_length = heap_of([repr(score).encode() for score in scores.tolist()])
-        feature_heap, feature_start, feature_length = self._feature_texts(records)
-        out = np.empty(self._bound(records, len(version) + int(score_length.max(initial=0)), feature_length), np.uint8)
+        glue, middle = _glue(records, decided_at, detector)
+        features = self._feature_texts(records)
+        out = np.empty(_bound(records, glue, features), np.uint8)
         size = _write_lines(
             out,
-            (_PART_HEAP, _PART_START, _PART_LENGTH),
+            glue,
             (records.id_heap, records.id_offset, records.id_length),
             (records.finding_heap, records.finding_offset, records.finding_length),
-            (feature_heap, feature_start, feature_length),
-            (score_heap, score_start, score_length, score_index.astype(np.int64)),
-            version,
+            features,
             records.position,
             records.time,
-            records.outcome,
+            middle,
             records.late,
-            decided_at,
         )
         return out[:size].tobytes()
 
-    @staticmethod
-    def _bound(records: Records, row_bytes: int, features: Lengths) -> int:
-        """Return the most bytes that the lines can take: every byte of an id may become six."""
-        fixed = _PART_BYTES + 2 * _TIME_BYTES + 2 * _INTEGER_BYTES + row_bytes
-        texts = sum(int(np.maximum(length, 0).sum(dtype=np.int64)) for length in (records.finding_length, features))
-        ids = 6 * int(np.maximum(records.id_length, 0).sum(dtype=np.int64))
-        return len(records) * fixed + texts + ids
-
-    def _feature_texts(self, records: Records) -> tuple[Bytes, Words, Lengths]:
+    def _feature_texts(self, records: Records) -> Texts:
         if self._features is None or records.features is None or records.feature_nulls is None:
             empty = np.zeros(len(records), np.int64)
             return np.zeros(0, np.uint8), empty, np.full(len(records), -1, np.int32)
         return heap_of(feature_objects(records.features, records.feature_nulls, self._features))
+
+
+def _glue(records: Records, decided_at: int, detector: str) -> tuple[Texts, Words]:
+    """Return everything that lines are put together from beside their own texts and numbers.
+
+    Returns
+    -------
+    tuple
+        The pieces, and (n,) which of them each line has in its middle.
+    """
+    # The bits of a score from 0 to 1 leave the two highest free.
+    keys, index = np.unique(
+        records.score.view(np.int64) | (records.outcome.astype(np.int64) << np.int64(62)), return_inverse=True
+    )
+    scores = (keys & np.int64(2**62 - 1)).view(np.float64).tolist()
+    outcomes = ((keys >> np.int64(62)) & np.int64(3)).tolist()
+    middles = [
+        f'","decided_at":"{time_text(decided_at)}","outcome":"{_OUTCOMES[outcome]}","score":{score!r},'.encode()
+        for score, outcome in zip(scores, outcomes, strict=True)
+    ]
+    end = b',"detector":' + msgspec.json.encode(detector) + b',"late":'
+    pieces = [*_CONSTANTS, end + b"false", end + b"true", *middles]
+    return heap_of(pieces), index.reshape(-1).astype(np.int64) + len(_CONSTANTS) + 2
+
+
+def _bound(records: Records, glue: Texts, features: Texts) -> int:
+    """Return the most bytes that the lines can take: every byte of an id may become six."""
+    constants = int(glue[2][: len(_CONSTANTS) + 2].sum()) + int(glue[2].max())
+    fixed = constants + _TIME_BYTES + 2 * _INTEGER_BYTES
+    texts = sum(int(np.maximum(length, 0).sum(dtype=np.int64)) for length in (records.finding_length, features[2]))
+    ids = 6 * int(np.maximum(records.id_length, 0).sum(dtype=np.int64))
+    return len(records) * fixed + texts + ids
 
 
 def feature_objects(features: Words, nulls: Bytes, columns: Sequence[tuple[str, ValueType]]) -> list[bytes]:
@@ -118,7 +123,7 @@ def _copy(out: Bytes, at: int, heap: Bytes, start: int, length: int) -> int:
     return at + length
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True)
+@nb.njit(nogil=True, cache=True)
 def _integer(out: Bytes, at: int, value: np.int64) -> int:
     rest = np.uint64(value)
     if value < 0:
@@ -136,7 +141,7 @@ def _integer(out: Bytes, at: int, value: np.int64) -> int:
     return at + digits
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True)
+@nb.njit(nogil=True, cache=True)
 def _padded(out: Bytes, at: int, value: int, digits: int) -> int:
     for place in range(at + digits - 1, at - 1, -1):
         out[place] = 48 + value % 10
@@ -144,7 +149,7 @@ def _padded(out: Bytes, at: int, value: int, digits: int) -> int:
     return at + digits
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True)
+@nb.njit(nogil=True, cache=True)
 def _date(out: Bytes, at: int, days: int) -> int:
     """Write year, month and day of a day since 1970 (Howard Hinnant's ``civil_from_days``)."""
     shifted = days + 719_468
@@ -162,7 +167,7 @@ def _date(out: Bytes, at: int, days: int) -> int:
     return _padded(out, at + 1, day_of_year - (153 * shifted_month + 2) // 5 + 1, 2)
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True)
+@nb.njit(nogil=True, cache=True)
 def _time(out: Bytes, at: int, time: np.int64) -> int:
     """Write a time as RFC 3339 with milliseconds, or with microseconds where it has them."""
     seconds = time // _SECOND
@@ -210,56 +215,40 @@ def _escaped(out: Bytes, at: int, heap: Bytes, start: int, length: int) -> int:
 @nb.njit(nogil=True, cache=True)
 def _write_lines(
     out: Bytes,
-    parts: tuple[Bytes, Words, Lengths],
-    ids: tuple[Bytes, Words, Lengths],
-    findings: tuple[Bytes, Words, Lengths],
-    features: tuple[Bytes, Words, Lengths],
-    scores: tuple[Bytes, Words, Lengths, npt.NDArray[np.int64]],
-    detector: Bytes,
+    glue: Texts,
+    ids: Texts,
+    findings: Texts,
+    features: Texts,
     position: Words,
     time: Words,
-    outcome: Bytes,
+    middle: Words,
     late: Bytes,
-    decided_at: int,
 ) -> int:
-    part_heap, part_start, part_length = parts
+    glue_heap, glue_start, glue_length = glue
     id_heap, id_start, id_length = ids
     finding_heap, finding_start, finding_length = findings
     feature_heap, feature_start, feature_length = features
-    score_heap, score_start, score_length, score_index = scores
-    stamp = np.empty(_TIME_BYTES, np.uint8)
-    stamp_length = _time(stamp, 0, np.int64(decided_at))
     at = 0
     for row in range(len(position)):
-        at = _copy(out, at, part_heap, part_start[_ID], part_length[_ID])
+        at = _copy(out, at, glue_heap, glue_start[_ID], glue_length[_ID])
         if id_length[row] < 0:
             at = _integer(out, at, position[row])
         else:
             at = _escaped(out, at, id_heap, id_start[row], id_length[row])
-        at = _copy(out, at, part_heap, part_start[_POSITION], part_length[_POSITION])
+        at = _copy(out, at, glue_heap, glue_start[_POSITION], glue_length[_POSITION])
         at = _integer(out, at, position[row])
-        at = _copy(out, at, part_heap, part_start[_TIME], part_length[_TIME])
+        at = _copy(out, at, glue_heap, glue_start[_TIME], glue_length[_TIME])
         at = _time(out, at, time[row])
-        at = _copy(out, at, part_heap, part_start[_DECIDED], part_length[_DECIDED])
-        at = _copy(out, at, stamp, 0, stamp_length)
-        at = _copy(out, at, part_heap, part_start[_OUTCOME], part_length[_OUTCOME])
-        part = _OUTCOMES + outcome[row]
-        at = _copy(out, at, part_heap, part_start[part], part_length[part])
-        at = _copy(out, at, part_heap, part_start[_SCORE], part_length[_SCORE])
-        score = score_index[row]
-        at = _copy(out, at, score_heap, score_start[score], score_length[score])
-        at = _copy(out, at, part_heap, part_start[_FINDING], part_length[_FINDING])
+        piece = middle[row]
+        at = _copy(out, at, glue_heap, glue_start[piece], glue_length[piece])
         if finding_length[row] < 0:
-            at = _copy(out, at, part_heap, part_start[_NO_FINDING], part_length[_NO_FINDING])
+            at = _copy(out, at, glue_heap, glue_start[_NO_FINDING], glue_length[_NO_FINDING])
         else:
             at = _copy(out, at, finding_heap, finding_start[row], finding_length[row])
-        at = _copy(out, at, part_heap, part_start[_DETECTOR], part_length[_DETECTOR])
-        at = _copy(out, at, detector, 0, len(detector))
-        at = _copy(out, at, part_heap, part_start[_LATE], part_length[_LATE])
-        part = _TRUE if late[row] else _FALSE
-        at = _copy(out, at, part_heap, part_start[part], part_length[part])
+        piece = _LATE + late[row]
+        at = _copy(out, at, glue_heap, glue_start[piece], glue_length[piece])
         if feature_length[row] >= 0:
-            at = _copy(out, at, part_heap, part_start[_FEATURES], part_length[_FEATURES])
+            at = _copy(out, at, glue_heap, glue_start[_FEATURES], glue_length[_FEATURES])
             at = _copy(out, at, feature_heap, feature_start[row], feature_length[row])
-        at = _copy(out, at, part_heap, part_start[_END], part_length[_END])
+        at = _copy(out, at, glue_heap, glue_start[_END], glue_length[_END])
     return at

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +12,7 @@ import polars as pl
 import structlog
 
 from counterfoil.connectors.line_output import LineOutput
+from counterfoil.connectors.parquet_output import ParquetOutput
 from counterfoil.connectors.standard_output import StandardOutput
 from counterfoil.errors import StorageError
 from counterfoil.runtimes.local.failpoints import reach
@@ -137,26 +136,11 @@ class LineSink:
 
 
 def export_parquet(path: Path, frames: Iterator[pl.DataFrame]) -> int:
-    """Write decisions as one Parquet file, whole or not at all; return the number of rows.
-
-    The rows go into parts beside the file first, so that memory holds one part at a time.
-    """
-    parts = path.with_name(f".{path.name}.parts")
-    shutil.rmtree(parts, ignore_errors=True)
-    parts.mkdir(parents=True)
-    rows = 0
+    """Write decisions as one Parquet file, whole or not at all; return the number of rows."""
     reach("export.write.before")
-    for number, frame in enumerate(frames):
-        frame.write_parquet(parts / f"{number:08d}.parquet", compression="zstd")
-        rows += len(frame)
-    whole = parts / "whole"
-    pl.scan_parquet(parts / "*.parquet").sink_parquet(whole, compression="zstd", maintain_order=True)
-    with whole.open("rb") as file:
-        os.fsync(file.fileno())
+    with ParquetOutput(path) as output:
+        for frame in frames:
+            output.write(frame)
+    sync_folder(path.resolve().parent)
     reach("export.write.after")
-    reach("export.rename.before")
-    whole.rename(path)
-    sync_folder(path.parent)
-    reach("export.rename.after")
-    shutil.rmtree(parts)
-    return rows
+    return output.rows

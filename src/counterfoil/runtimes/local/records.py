@@ -68,6 +68,35 @@ class Records:
     def __len__(self) -> int:
         return len(self.row)
 
+    def take(self, rows: npt.NDArray[np.int64]) -> Records:
+        """Return some of the decisions, in the order given; the heaps are shared."""
+        return Records(
+            self.row[rows],
+            self.position[rows],
+            self.time[rows],
+            self.score[rows],
+            self.outcome[rows],
+            self.late[rows],
+            self.digest[rows],
+            self.id_heap,
+            self.id_offset[rows],
+            self.id_length[rows],
+            self.finding_heap,
+            self.finding_offset[rows],
+            self.finding_length[rows],
+            None if self.features is None else self.features[:, rows],
+            None if self.feature_nulls is None else self.feature_nulls[:, rows],
+        )
+
+    def findings(self, row: int) -> dict[str, Any]:
+        """Return ``rules``, ``reasons`` and, where one failed, ``failed_rules`` of one decision."""
+        length = int(self.finding_length[row])
+        if length < 0:
+            return {"rules": [], "reasons": []}
+        start = int(self.finding_offset[row])
+        found: dict[str, Any] = msgspec.json.decode(b"{" + self.finding_heap[start : start + length].tobytes() + b"}")
+        return found
+
 
 def make_records(batch: Batch, decided: Decided, program: Explainer, with_features: bool = False) -> Records:
     """Return what is recorded of the decisions of a batch."""
@@ -97,7 +126,13 @@ def make_records(batch: Batch, decided: Decided, program: Explainer, with_featur
 
 
 def finding(batch: Batch, decided: Decided, program: Explainer, row: int) -> dict[str, Any]:
-    """Return the rules that hit, and those that failed, on one decided row."""
+    """Return the rules that hit, and those that failed, on one decided row, as JSON holds them."""
+    found: dict[str, Any] = msgspec.json.decode(b"{" + _finding(batch, decided, program, row) + b"}")
+    return found
+
+
+def _finding(batch: Batch, decided: Decided, program: Explainer, row: int) -> bytes:
+    """Return the members ``rules``, ``reasons`` and, where one failed, ``failed_rules`` of a decision's JSON object."""
     definitions = program.detector.rules
     rules: list[dict[str, Any]] = []
     reasons: list[str] = []
@@ -109,11 +144,7 @@ def finding(batch: Batch, decided: Decided, program: Explainer, row: int) -> dic
     failed = [definitions[rule].name for rule in np.flatnonzero(decided.hits[:, row] == FAILED)]
     if failed:
         found["failed_rules"] = failed
-    return found
-
-
-def _finding(batch: Batch, decided: Decided, program: Explainer, row: int) -> bytes:
-    return _json.encode(finding(batch, decided, program, row))[1:-1]
+    return _json.encode(found)[1:-1]
 
 
 def digest(decided: Decided) -> Words:

@@ -8,41 +8,71 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+import numpy as np
 import polars as pl
 import structlog
 
 from counterfoil.config import RunConfig, SinkConfig
+from counterfoil.connectors.source import Chunk
 from counterfoil.detector import Detector
 from counterfoil.detector_file import load_detector, write_detector
 from counterfoil.errors import InputError, StorageError
 from counterfoil.events.decode_json import JsonDecoder
+from counterfoil.events.decoding import DecoderSettings
 from counterfoil.events.identity import IdentityKey
 from counterfoil.observability import Metrics
 from counterfoil.program import Program
+from counterfoil.rules.definition import Outcome
+from counterfoil.runtimes.local.blocks import Work
 from counterfoil.runtimes.local.dead_letter_vault import DeadLetterVault
 from counterfoil.runtimes.local.failpoints import reach
 from counterfoil.runtimes.local.inputs import Input, open_input
 from counterfoil.runtimes.local.lines import LineEncoder
 from counterfoil.runtimes.local.lock import FolderLock
 from counterfoil.runtimes.local.outputs import STANDARD_OUTPUT, LineSink, export_parquet
-from counterfoil.runtimes.local.pipeline import GroupReport, Parts, Pipeline
+from counterfoil.runtimes.local.pipeline import Committer, Done, GroupReport, Parts, Pipeline
+from counterfoil.runtimes.local.records import decode_records, finding
 from counterfoil.runtimes.local.recovery import Recovery, recover
-from counterfoil.runtimes.local.snapshots import Snapshots
-from counterfoil.runtimes.local.store import Epoch, SourceRecord, Store, Totals
+from counterfoil.runtimes.local.snapshots import Snapshots, layout_of
+from counterfoil.runtimes.local.store import Epoch, SourceRecord, Store, StoredDeadLetter, Totals
 from counterfoil.runtimes.local.summary import LatencyTally, RunSummary
 from counterfoil.runtimes.local.tables import decision_frames
+from counterfoil.runtimes.local.values import time_text
 from counterfoil.runtimes.plan import CompiledProgram
 
+if TYPE_CHECKING:
+    from counterfoil.decisions.decided import Decided
+    from counterfoil.events.decoding import Decoded
+
+CALLS = "calls"
+"""The source that single events come from."""
+RETRIES = "dead letters"
+"""The source that dead letters come from when they are retried."""
+_OUTCOMES = tuple(outcome.value for outcome in Outcome)
 FIXED_CLOCK_VARIABLE = "COUNTERFOIL_FIXED_CLOCK"
 """Microseconds since 1970 that every decision is stamped with: for tests that compare files byte by byte."""
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a single event."""
+
+    result: str
+    """``decided``, ``observed``, ``duplicate`` or ``dead``."""
+    decision: dict[str, Any] | None = None
+    """The decision; a duplicate's is that of the event it repeats."""
+    reason: str | None = None
+    """Why it is a dead letter."""
 
 
 def system_clock() -> int:
@@ -111,8 +141,10 @@ class LocalRuntime:
         self._on_group = on_group
         self._latency = LatencyTally()
         self._sinks: list[LineSink] = []
-        self._api_decoder: JsonDecoder | None = None
-        self._api_source: SourceRecord | None = None
+        self._decoder: JsonDecoder | None = None
+        self._calls: SourceRecord | None = None
+        self._astray = 0
+        self._busy = 0.0
 
     # Opening and closing ---------------------------------------------------------------------------------------------
 
@@ -140,7 +172,7 @@ class LocalRuntime:
 
     def _open(self, started: float) -> None:
         state = self.config.state
-        layout = f"shards={self.config.limits.shards}"
+        layout = layout_of(self.config.limits.shards)
         self.snapshots = Snapshots(self.store, state.snapshots_kept, state.replay_seconds, state.snapshot_share, layout)
         self._check_folder()
         self.snapshots.clear()
@@ -216,6 +248,153 @@ class LocalRuntime:
         finally:
             feed.source.close()
         return self._summary(before, self.store.totals, time.monotonic() - started, stopped.is_set())
+
+    # Single events ---------------------------------------------------------------------------------------------------
+
+    def decide(self, record: bytes, journal: bool = True) -> Answer:
+        """Decide one event, as a JSON object.
+
+        Parameters
+        ----------
+        record
+            The event.
+        journal
+            Whether it is made durable before this returns. Without, the state knows events that the journal does not,
+            so nothing may be journaled afterwards until the runtime is opened again: for measurements and trials.
+
+        Raises
+        ------
+        StorageError
+            If an event was decided without the journal before.
+        """
+        if journal and self._astray:
+            raise StorageError("an event was decided without the journal; open the runtime anew to use the journal")
+        received = time.monotonic()
+        position = self.store.next_position if journal else self._next_free_position()
+        decoded = self._call_decoder().decode(record.replace(b"\n", b" "), position, self.clock())
+        decided = self.program.process(decoded.batch)
+        decided_at = self.clock()
+        answer = self._answer(decoded, decided, decided_at)
+        if journal:
+            calls = self._calls or self.store.source(CALLS) or self.store.put_source(CALLS, 0, 0)
+            self._calls = replace(calls, record=calls.record + 1)
+            unknown = sum(decoded.unknown_fields.values())
+            places = (calls.source, position, position + 1, calls.record + 1, calls.record + 1)
+            self._carry(Done(Work(decoded.batch, decoded.dead, unknown, *places, received), decided, decided_at))
+        return answer
+
+    def _answer(self, decoded: Decoded, decided: Decided, decided_at: int) -> Answer:
+        batch = decoded.batch
+        if decoded.dead:
+            return Answer("dead", reason=f"{decoded.dead[0].reason.value}: {decoded.dead[0].detail}")
+        if len(decided.duplicates):
+            return Answer("duplicate", self._first_decision(int(decided.firsts[0])))
+        if not len(decided.rows):
+            return Answer("observed")
+        found = finding(batch, decided, self.program, 0)
+        position = int(batch.position[0])
+        decision = {
+            "id": batch.texts.get(0, 0) or str(position),
+            "position": position,
+            "event_time": time_text(int(batch.time[0])),
+            "decided_at": time_text(decided_at),
+            "outcome": _OUTCOMES[decided.outcome[0]],
+            "score": float(decided.score[0]),
+            **found,
+            "detector": self.detector.version,
+            "late": bool(decided.late[0]),
+        }
+        return Answer("decided", decision)
+
+    def _first_decision(self, position: int) -> dict[str, Any] | None:
+        """Return the decision of the event that a duplicate repeats; None where it only fed state."""
+        header = self.store.block_at_position(position)
+        if header is None or not header.decided:
+            return None
+        records = decode_records(self.store.decisions(header))
+        rows = np.flatnonzero(records.position == position)
+        lines = LineEncoder().encode(records.take(rows), header.decided_at, self.store.version_at(header.block))
+        return msgspec.json.decode(lines) if lines else None
+
+    def _call_decoder(self) -> JsonDecoder:
+        if self._decoder is None:
+            settings = DecoderSettings(
+                mapping=self.config.source.fields,
+                kind_field=self.config.source.kind_field,
+                kind=self.config.source.kind,
+                record_bytes_max=self.config.limits.record_bytes,
+            )
+            self._decoder = JsonDecoder(self.detector.schema, settings, self.key, self.detector.max_skew)
+        return self._decoder
+
+    def _next_free_position(self) -> int:
+        self._astray += 1
+        return self.store.next_position + self._astray - 1
+
+    def _carry(self, done: Done) -> None:
+        """Make one decided batch durable."""
+        committer = Committer(self._parts())
+        committer.add(done)
+        committer.flush()
+        self._busy += time.monotonic() - done.work.received
+        if self.snapshots.due(self._busy):
+            pending = self.snapshots.write(self.program.snapshot(), self.store.totals.blocks)
+            self.snapshots.record(self.snapshots.finish(pending))
+            self._busy = 0.0
+
+    # Dead letters ----------------------------------------------------------------------------------------------------
+
+    def retry_dead_letters(self, letters: Sequence[int] | None = None) -> RunSummary:
+        """Decode dead letters again, under the settings and the detector of now, and decide those that can be read.
+
+        Each takes a new position at the end of the log and is marked as retried. Those that still cannot be read, or of
+        which only a part was kept, stay as they are.
+
+        Parameters
+        ----------
+        letters
+            Their numbers; None for all that were not retried yet.
+        """
+        before, started = self.store.totals, time.monotonic()
+        found = [each for each in self.store.dead_letters() if not each.retried and not each.cut]
+        if letters is not None:
+            found = [each for each in found if each.letter in set(letters)]
+        source = self.store.source(RETRIES) or self.store.put_source(RETRIES, 0, 0)
+        self._open_sinks(source.source)
+        feed = open_input(self.config.source, self.config.limits, self.detector, self.key)
+        try:
+            for start in range(0, len(found), self.config.limits.batch_events):
+                source = self._retry(feed, source, found[start : start + self.config.limits.batch_events])
+        finally:
+            feed.source.close()
+        self._committer_close()
+        return self._summary(before, self.store.totals, time.monotonic() - started, stopped=False)
+
+    def _retry(self, feed: Input, source: SourceRecord, letters: list[StoredDeadLetter]) -> SourceRecord:
+        lines = [self.vault.open(letter) for letter in letters]
+        position = self.store.next_position
+        # Decoded twice: the first time only to know which can be read.
+        tried = feed.decode(Chunk(b"\n".join(lines), position, 0, 0), position, self.clock())
+        refused = {letter.position - position for letter in tried.dead}
+        readable = [index for index in range(len(lines)) if index not in refused]
+        if not readable:
+            return source
+        received = time.monotonic()
+        data = b"\n".join(lines[index] for index in readable)
+        decoded = feed.decode(Chunk(data, position, 0, 0), position, self.clock())
+        decided = self.program.process(decoded.batch)
+        record = source.record + len(readable)
+        places = (source.source, position, position + len(readable), record, record)
+        unknown = sum(decoded.unknown_fields.values())
+        retried = [letters[index].letter for index in readable]
+        work = Work(decoded.batch, decoded.dead, unknown, *places, received, retried)
+        self._carry(Done(work, decided, self.clock()))
+        return replace(source, record=record)
+
+    def _committer_close(self) -> None:
+        Committer(self._parts()).close()
+
+    # Where an input stands, and what goes out ------------------------------------------------------------------------
 
     def _resume(self, feed: Input) -> tuple[SourceRecord, int]:
         """Find out where reading goes on; return the source and what is added to its positions."""

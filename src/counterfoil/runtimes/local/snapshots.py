@@ -35,6 +35,16 @@ Arrays = dict[str, npt.NDArray[Any]]
 _log = structlog.get_logger(__name__)
 
 
+def layout_of(shards: int) -> str:
+    """Return the layout of a program's snapshots."""
+    return f"shards={shards}"
+
+
+def shards_of(record: SnapshotRecord) -> int:
+    """Return how many shards a snapshot's program had."""
+    return int(json.loads(record.manifest)["layout"].removeprefix("shards="))
+
+
 @dataclass(frozen=True, slots=True)
 class PendingSnapshot:
     """Files that are written and not yet known to be on disk."""
@@ -121,17 +131,25 @@ class Snapshots:
         for old in self._store.snapshots()[self._kept :]:
             self._remove(old)
 
-    def restore(self) -> tuple[int, Arrays] | None:
+    def restore(self, most_blocks: int | None = None) -> tuple[int, Arrays] | None:
         """Return the newest snapshot that is whole, as blocks and arrays; None when there is none.
 
         One that is damaged is named in the log and forgotten; the next older is tried.
+
+        Parameters
+        ----------
+        most_blocks
+            Only snapshots that stand for at most so many blocks.
         """
         for record in self._store.snapshots():
+            if most_blocks is not None and record.blocks > most_blocks:
+                continue
             try:
                 return record.blocks, self._read(record)
             except (StorageError, OSError, ValueError, KeyError) as error:
                 _log.warning("snapshot unusable; using an older one", blocks=record.blocks, error=str(error))
-                self._remove(record)
+                if not self._store.read_only:
+                    self._remove(record)
         return None
 
     def clear(self) -> None:
