@@ -171,5 +171,3 @@ def _registers(steps: Sequence[_Step]) -> Iterator[tuple[int, list[int]]]:
             target = where[index] = free.pop()
         yield target, operands
         free.extend(where.pop(argument) for argument in set(step.arguments) if last_use[argument] == index)
-        if index not in last_use and step.code is not Code.STORE:
-            free.append(where.pop(index))

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from counterfoil.rules.constants import time_of
 from counterfoil.rules.expression import ExpressionCompiler, Translated
-from counterfoil.rules.functions import called
+from counterfoil.rules.functions import TIME_PARTS, called
 from counterfoil.rules.kernel import EARTH_RADIUS
 from counterfoil.rules.parsing import deep_recursion
 from counterfoil.rules.types import FLOAT, TIME, Base, ValueType
@@ -190,6 +190,9 @@ class _Writer:
             return _finite(f"{name}(nullif(greatest({self._float(arguments[0])}, 0), 0))")
         if name in _FLOAT_FUNCTIONS:
             return _finite(f"{name}({', '.join(self._float(each) for each in arguments)})")
+        if name in TIME_PARTS and self._type(arguments[0]) is None:
+            # DuckDB cannot tell of what a bare NULL would be the hour.
+            return f"{name}(CAST(NULL AS TIMESTAMP))"
         values = [self.write(each) for each in arguments]
         return f"{name}({', '.join(values)})"
 
