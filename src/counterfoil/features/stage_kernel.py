@@ -55,6 +55,8 @@ _ADDRESSES = 4096
 _AHEAD_INDEX = 12
 _AHEAD_RECORD = 8
 _AHEAD_RINGS = 4
+_LINE = 8
+"""Words a cache line."""
 
 
 @nb.njit(inline="always")
@@ -433,10 +435,15 @@ def _prefetch_rings(
         mask = (1 << (ring & ((1 << layout.RING_SHIFT) - 1))) - 1
         stride = load2(tracks, track, layout.TRACK_STRIDE)
         head = entry(address, mask, stride, load(records, part + layout.HEAD))
-        prefetch(arena, head)
-        prefetch(arena, head - 1)
+        for word in range(-stride, stride, _LINE):
+            prefetch(arena, head + word)
+        prefetch(arena, head + stride - 1)
         for edge in range(load2(tracks, track, layout.TRACK_EDGE_COUNT)):
-            prefetch(arena, entry(address, mask, stride, load(records, part + layout.PLACES + edge)))
+            # The totals of the entry before the edge are read, and the times of the one behind it.
+            place = entry(address, mask, stride, load(records, part + layout.PLACES + edge))
+            for word in range(-stride, 1, _LINE):
+                prefetch(arena, place + word)
+            prefetch(arena, place)
         if load2(tracks, track, layout.TRACK_TALLY_COUNT) > 0:
             first = load2(tracks, track, layout.TRACK_MEASURES)
             for measure in range(first, first + load2(tracks, track, layout.TRACK_MEASURE_COUNT)):
