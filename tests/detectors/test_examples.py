@@ -55,13 +55,12 @@ def test_payments() -> None:
     }
     assert found == {
         ("ada", 1): ("review", "card-testing"),
-        ("ada", 389.9): ("block", "card-testing", "card-testing-cash-in"),
+        ("ada", 389.9): ("block", "stolen-card-burst", "card-testing-cash-in"),
         ("bruno", 1850): ("block", "account-takeover"),
         ("mule", 1700): ("review", "mule-pass-through"),
         ("dora", 240): ("review", "impossible-travel", "new-country"),
         ("fritz", 9500): ("review", "structuring"),
         ("fritz", 9600): ("review", "structuring"),
-        ("ada", 18.5): ("review", "known-fraud-on-card"),
     }
 
 

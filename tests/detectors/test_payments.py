@@ -125,9 +125,9 @@ def with_lists() -> Detector:
 WITH_LISTS = with_lists()
 
 
-def burst(story: Story, merchants: int, amount: float = 90) -> Story:
+def burst(story: Story, merchants: int, amount: float = 120) -> Story:
     for number in range(5):
-        story.pay(number / 60, amount, merchant_id=f"shop-{number % merchants}")
+        story.pay(number / 6, amount, merchant_id=f"shop-{number % merchants}")
     return story
 
 
@@ -137,11 +137,11 @@ def tiny(story: Story, number: int, channel: str = "online") -> Story:
     return story
 
 
-def takeover(failed: int, hours: float, payee: str = "mule") -> Story:
+def takeover(failed: int, hours: float, payee: str = "mule", device: str = "strange") -> Story:
     story = Story().habit().transfer(-50, 100, "landlord").change(-2, "email")
     for each in range(failed):
         story.login(-0.9 - each / 100, success=False)
-    return story.transfer(hours, 100, payee)
+    return story.transfer(hours, 100, payee, device_id=device)
 
 
 def outcomes(story: Story, frauds: int, number: int) -> Story:
@@ -150,10 +150,10 @@ def outcomes(story: Story, frauds: int, number: int) -> Story:
     return story
 
 
-def near_limit(number: int, amount: float) -> Story:
+def near_limit(number: int, amount: float, hours: float) -> Story:
     story = Story()
     for each in range(number):
-        story.transfer(24 * each, amount, "offshore")
+        story.transfer(hours * each, amount, "offshore")
     return story
 
 
@@ -179,11 +179,13 @@ def trials(number: int, small: bool) -> Story:
 
 
 def passing_on(received: float, sent: float, hours: float) -> Story:
+    mule = {"account_id": "account-2", "customer_id": "mule"}
     return (
         Story()
+        .transfer(-500, 20, "landlord", **mule)
         .transfer(0, received / 2, "account-2", account_id="victim-1", customer_id="v1")
         .transfer(0.1, received / 2, "account-2", account_id="victim-2", customer_id="v2")
-        .transfer(hours, sent, "next", account_id="account-2", customer_id="mule")
+        .transfer(hours, sent, "next", **mule)
     )
 
 
@@ -191,14 +193,19 @@ STORIES: list[tuple[str, Callable[[], Story], Callable[[], Story]]] = [
     # rule, its story, its innocent twin
     (
         "stolen-card-burst",
-        lambda: burst(Story().habit(), merchants=3),
+        lambda: burst(Story().habit(), merchants=5),
         lambda: burst(Story().habit(), merchants=2),
     ),
     ("card-testing", lambda: tiny(Story(), 3), lambda: tiny(Story(), 3, channel="pos")),
     (
+        "card-testing",
+        lambda: shared(3).pay(4, 1, customer_id="c9", device_id="rack"),
+        lambda: shared(3).pay(4, 5, customer_id="c9", device_id="rack"),
+    ),
+    (
         "card-testing-cash-in",
-        lambda: tiny(Story().habit(), 3).pay(5, 400),
-        lambda: tiny(Story().habit(), 2).pay(5, 400),
+        lambda: tiny(Story().habit(), 1).pay(5, 400, device_id="strange", merchant_id="web"),
+        lambda: tiny(Story().habit(), 1).pay(5, 400, merchant_id="web"),
     ),
     ("card-testing-at-merchant", lambda: trials(20, small=True), lambda: trials(20, small=False)),
     (
@@ -213,20 +220,22 @@ STORIES: list[tuple[str, Callable[[], Story], Callable[[], Story]]] = [
     ),
     ("new-country", lambda: Story().habit().pay(40, 200, **TOKYO), lambda: Story().habit().pay(40, 200, **MILAN)),
     (
-        "card-abroad-online",
-        lambda: Story().habit().pay(1, 600, merchant_id="web", channel="online", **TOKYO),
-        lambda: Story().habit().pay(1, 600, merchant_id="web", channel="online", **MILAN),
+        "stranger-abroad-online",
+        lambda: Story().habit().pay(1, 60, device_id="strange", channel="online", **TOKYO),
+        lambda: Story().habit().pay(1, 60, channel="online", **TOKYO),
     ),
     ("account-takeover", lambda: takeover(3, 1), lambda: takeover(3, 1, payee="landlord")),
     ("account-takeover", lambda: takeover(3, 22), lambda: takeover(3, 22.001)),
+    ("account-takeover", lambda: takeover(3, 1), lambda: takeover(2, 1)),
+    ("account-takeover", lambda: takeover(3, 1), lambda: takeover(3, 1, device="phone-1")),
     (
         "payment-after-credential-change",
-        lambda: Story().habit().change(-3, "password").pay(1, 600),
-        lambda: Story().habit().change(-3, "address").pay(1, 600),
+        lambda: Story().habit().change(-3, "password").transfer(1, 600, "mule", device_id="strange"),
+        lambda: Story().habit().change(-3, "address").transfer(1, 600, "mule", device_id="strange"),
     ),
     ("failed-logins", lambda: takeover(5, 0), lambda: takeover(4, 0)),
     ("credential-stuffing-device", lambda: stuffing(10), lambda: stuffing(9)),
-    ("shared-device", lambda: shared(4), lambda: shared(3)),
+    ("shared-device", lambda: shared(3), lambda: shared(2)),
     ("amount-out-of-line", lambda: Story().habit().pay(1, 500), lambda: Story().habit(amount=495).pay(1, 500)),
     (
         "first-time-large",
@@ -249,14 +258,16 @@ STORIES: list[tuple[str, Callable[[], Story], Callable[[], Story]]] = [
         lambda: Story().pay(0, 800, channel="atm").pay(1, 800, channel="atm"),
         lambda: Story().pay(0, 800, channel="atm").pay(24, 800, channel="atm"),
     ),
-    ("structuring", lambda: near_limit(2, 9500), lambda: near_limit(2, 7000)),
+    ("structuring", lambda: near_limit(2, 9500, hours=24), lambda: near_limit(2, 7000, hours=24)),
+    ("structuring", lambda: near_limit(4, 2600, hours=2), lambda: near_limit(4, 2600, hours=24)),
+    ("structuring", lambda: near_limit(4, 2600, hours=2), lambda: near_limit(4, 2500, hours=2)),
     (
         "large-to-new-payee",
-        lambda: Story().habit().transfer(1, 2500, "stranger", card_id="card-1"),
-        lambda: Story().habit().transfer(1, 2500, "friend", card_id="card-1"),
+        lambda: Story().habit().transfer(1, 2500, "stranger"),
+        lambda: Story().habit().transfer(1, 2500, "friend"),
     ),
-    ("mule-pass-through", lambda: passing_on(3000, 2500, 1), lambda: passing_on(3000, 2500, 25)),
-    ("mule-pass-through", lambda: passing_on(3000, 2100, 1), lambda: passing_on(3000, 2000, 1)),
+    ("mule-pass-through", lambda: passing_on(3000, 2500, 0.9), lambda: passing_on(3000, 2500, 2)),
+    ("mule-pass-through", lambda: passing_on(3000, 2100, 0.9), lambda: passing_on(3000, 2000, 0.9)),
     ("blocked-device", lambda: Story().pay(0, 5, device_id="bad"), lambda: Story().pay(0, 5)),
     ("blocked-merchant", lambda: Story().pay(0, 5, merchant_id="bad"), lambda: Story().pay(0, 5, merchant_id=None)),
 ]
@@ -290,7 +301,7 @@ def test_weak_signs_add_up() -> None:
 
 def test_a_block_and_a_review_are_what_the_rules_say() -> None:
     assert takeover(3, 1).last().outcome == "block"
-    assert near_limit(2, 9500).last().outcome == "review"
+    assert near_limit(2, 9500, hours=24).last().outcome == "review"
 
 
 def test_it_has_at_least_sixty_features_and_twelve_rules() -> None:
