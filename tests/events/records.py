@@ -40,7 +40,11 @@ PAYMENT = EventKind(
 )
 OUTCOME = EventKind(
     "outcome",
-    (Field("payment_id", FieldType.ID, required=True), Field("fraud", FieldType.BOOL), Field("customer", FieldType.ID)),
+    (
+        Field("payment_id", FieldType.ID, required=True),
+        Field("fraud", FieldType.BOOL),
+        Field("customer", FieldType.ID),
+    ),
     id="outcome_id",
     time="known_at",
     time_unit=TimeUnit.MILLISECONDS,
@@ -56,7 +60,7 @@ SYNTAX = {
     ReasonCode.NOT_AN_OBJECT,
     ReasonCode.DUPLICATE_KEY,
 }
-"""Reasons that say that a line is not what it should be before its fields are looked at; which is found first is open."""
+"""Reasons found before a line's fields are looked at; which of them is found first is open."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Event:
     values: Mapping[str, Any] = field(hash=False)
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The slow decoder's dead letter."""
 
     def __init__(self, reason: ReasonCode) -> None:
@@ -115,20 +119,20 @@ def events_of(batch: Batch, key: IdentityKey = KEY) -> dict[int, Event]:
 
 
 def decode_slow(line: bytes, settings: DecoderSettings, schema: Schema = SCHEMA, key: IdentityKey = KEY) -> Event:
-    """Decode one line, or raise ``Refused``."""
+    """Decode one line, or raise ``RefusedError``."""
     if len(line) > settings.record_bytes_max:
-        raise Refused(ReasonCode.RECORD_TOO_LARGE)
+        raise RefusedError(ReasonCode.RECORD_TOO_LARGE)
     record = _parse(line, settings.depth_max)
     kind = _kind(record, settings, schema)
     identifier = _identifier(record, kind, settings)
     when = _value(record, kind.time, settings)
     if when is None or when == "":
-        raise Refused(ReasonCode.MISSING_TIME)
+        raise RefusedError(ReasonCode.MISSING_TIME)
     time = _time(when, kind.time_unit)
     if not settings.time_min <= time <= settings.time_max:
-        raise Refused(ReasonCode.TIME_RANGE)
+        raise RefusedError(ReasonCode.TIME_RANGE)
     if time > ARRIVAL + SKEW:
-        raise Refused(ReasonCode.TIME_SKEW)
+        raise RefusedError(ReasonCode.TIME_SKEW)
     values: dict[str, Any] = {}
     for each in kind.fields:
         value = _value(record, each.name, settings)
@@ -136,7 +140,7 @@ def decode_slow(line: bytes, settings: DecoderSettings, schema: Schema = SCHEMA,
             value = None
         if value is None:
             if each.required:
-                raise Refused(ReasonCode.MISSING_FIELD)
+                raise RefusedError(ReasonCode.MISSING_FIELD)
             continue
         values[each.name] = _word(value, each, key)
     return Event(kind.name, time, identifier, values)
@@ -144,7 +148,7 @@ def decode_slow(line: bytes, settings: DecoderSettings, schema: Schema = SCHEMA,
 
 def _parse(line: bytes, depth_max: int) -> dict[str, Any]:
     def refuse(_: str) -> None:
-        raise Refused(ReasonCode.INVALID_JSON)
+        raise RefusedError(ReasonCode.INVALID_JSON)
 
     def pairs(items: list[tuple[str, Any]]) -> Any:
         for name, _ in items:
@@ -153,19 +157,17 @@ def _parse(line: bytes, depth_max: int) -> dict[str, Any]:
 
     try:
         text = line.decode()
-        found = json.loads(
-            text, parse_constant=refuse, parse_float=Number, parse_int=Number, object_pairs_hook=pairs
-        )
+        found = json.loads(text, parse_constant=refuse, parse_float=Number, parse_int=Number, object_pairs_hook=pairs)
         text = json.dumps(found, ensure_ascii=False)
         text.encode()
     except (ValueError, RecursionError) as error:
-        raise Refused(ReasonCode.INVALID_JSON) from error
+        raise RefusedError(ReasonCode.INVALID_JSON) from error
     if not line.lstrip(b" \t\r").startswith(b"{"):
-        raise Refused(ReasonCode.NOT_AN_OBJECT)
+        raise RefusedError(ReasonCode.NOT_AN_OBJECT)
     if _depth(line) > depth_max:
-        raise Refused(ReasonCode.TOO_DEEP)
+        raise RefusedError(ReasonCode.TOO_DEEP)
     if len({name for name, _ in found}) < len(found):
-        raise Refused(ReasonCode.DUPLICATE_KEY)
+        raise RefusedError(ReasonCode.DUPLICATE_KEY)
     return dict(found)
 
 
@@ -194,19 +196,19 @@ def _value(record: dict[str, Any], name: str, settings: DecoderSettings) -> Any:
 def _kind(record: dict[str, Any], settings: DecoderSettings, schema: Schema) -> EventKind:
     name = settings.kind or record.get(settings.kind_field)
     if name is None:
-        raise Refused(ReasonCode.MISSING_KIND)
+        raise RefusedError(ReasonCode.MISSING_KIND)
     if not isinstance(name, str) or isinstance(name, Number) or name not in schema.kind_index:
-        raise Refused(ReasonCode.UNKNOWN_KIND)
+        raise RefusedError(ReasonCode.UNKNOWN_KIND)
     return schema.kinds[schema.kind_index[name]]
 
 
 def _text(value: Any) -> str:
     if isinstance(value, Number):
         if not value.removeprefix("-").isdigit():
-            raise Refused(ReasonCode.WRONG_TYPE)
+            raise RefusedError(ReasonCode.WRONG_TYPE)
         return "0" if value == "-0" else str(value)
     if not isinstance(value, str):
-        raise Refused(ReasonCode.WRONG_TYPE)
+        raise RefusedError(ReasonCode.WRONG_TYPE)
     return value
 
 
@@ -215,10 +217,10 @@ def _identifier(record: dict[str, Any], kind: EventKind, settings: DecoderSettin
         return None
     value = _value(record, kind.id, settings)
     if value is None or value == "":
-        raise Refused(ReasonCode.MISSING_ID)
+        raise RefusedError(ReasonCode.MISSING_ID)
     text = _text(value)
     if len(text.encode()) > 256:
-        raise Refused(ReasonCode.ID_TOO_LONG)
+        raise RefusedError(ReasonCode.ID_TOO_LONG)
     return text
 
 
@@ -228,20 +230,20 @@ def _time(value: Any, unit: TimeUnit) -> int:
             context.prec = 2_000
             scaled = Decimal(value) * 1_000_000 / unit.per_second
             if abs(scaled) >= Decimal(10) ** 19:
-                raise Refused(ReasonCode.TIME_RANGE)
+                raise RefusedError(ReasonCode.TIME_RANGE)
             micros = int(scaled // 1) - (scaled < 0 and scaled % 1 != 0)
         if not -(2**63) <= micros < 2**63:
-            raise Refused(ReasonCode.TIME_RANGE)
+            raise RefusedError(ReasonCode.TIME_RANGE)
         return micros
     if not isinstance(value, str):
-        raise Refused(ReasonCode.BAD_TIME)
+        raise RefusedError(ReasonCode.BAD_TIME)
     try:
         # Python's reader takes more than RFC 3339 does: the tests' times are either plainly good or plainly bad.
         found = datetime.fromisoformat(value)
     except ValueError:
         found = None
     if found is None or found.tzinfo is None:
-        raise Refused(ReasonCode.BAD_TIME)
+        raise RefusedError(ReasonCode.BAD_TIME)
     return (found - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
@@ -250,11 +252,11 @@ def _word(value: Any, each: Field, key: IdentityKey) -> Any:
         case FieldType.ID | FieldType.CATEGORY | FieldType.CARD:
             text = _text(value)
             if each.type is not FieldType.CATEGORY and len(text.encode()) > 256:
-                raise Refused(ReasonCode.ID_TOO_LONG)
+                raise RefusedError(ReasonCode.ID_TOO_LONG)
             return card_token(text.encode(), key) if each.type is FieldType.CARD else text
         case FieldType.BOOL:
             if not isinstance(value, bool):
-                raise Refused(ReasonCode.WRONG_TYPE)
+                raise RefusedError(ReasonCode.WRONG_TYPE)
             return int(value)
         case FieldType.MONEY:
             return _money(value, each.scale)
@@ -262,15 +264,15 @@ def _word(value: Any, each: Field, key: IdentityKey) -> Any:
             return _integer(value)
         case FieldType.FLOAT:
             if not isinstance(value, Number):
-                raise Refused(ReasonCode.WRONG_TYPE)
+                raise RefusedError(ReasonCode.WRONG_TYPE)
             number = float(value)
             if number in {float("inf"), float("-inf")}:
-                raise Refused(ReasonCode.NUMBER_RANGE)
+                raise RefusedError(ReasonCode.NUMBER_RANGE)
             return struct.pack("d", number)
         case FieldType.TIME:
             time = _time(value, each.unit)
             if not TIME_MIN <= time <= TIME_MAX:
-                raise Refused(ReasonCode.TIME_RANGE)
+                raise RefusedError(ReasonCode.TIME_RANGE)
             return time
 
 
@@ -278,41 +280,41 @@ def _decimal(value: str) -> Decimal:
     text = str(value)
     digits = text.lower().split("e")[0].lstrip("+-").replace(".", "", 1)
     if not (digits.isascii() and digits.isdigit()):
-        raise Refused(ReasonCode.WRONG_TYPE)
+        raise RefusedError(ReasonCode.WRONG_TYPE)
     try:
         return Decimal(text)
     except ArithmeticError as error:
-        raise Refused(ReasonCode.WRONG_TYPE) from error
+        raise RefusedError(ReasonCode.WRONG_TYPE) from error
 
 
 def _money(value: Any, scale: int) -> int:
     if not isinstance(value, str):
-        raise Refused(ReasonCode.WRONG_TYPE)
+        raise RefusedError(ReasonCode.WRONG_TYPE)
     with localcontext() as context:
         context.prec = 2_000
         amount = _decimal(value)
         if amount < 0:
-            raise Refused(ReasonCode.NEGATIVE_AMOUNT)
+            raise RefusedError(ReasonCode.NEGATIVE_AMOUNT)
         if amount >= Decimal(10) ** (19 - scale):
-            raise Refused(ReasonCode.MONEY_RANGE)
+            raise RefusedError(ReasonCode.MONEY_RANGE)
         minor = amount.scaleb(scale)
         if minor != minor.to_integral_value():
-            raise Refused(ReasonCode.MONEY_PRECISION)
+            raise RefusedError(ReasonCode.MONEY_PRECISION)
         if minor > MONEY_LIMIT:
-            raise Refused(ReasonCode.MONEY_RANGE)
+            raise RefusedError(ReasonCode.MONEY_RANGE)
         return int(minor)
 
 
 def _integer(value: Any) -> int:
     if not isinstance(value, Number):
-        raise Refused(ReasonCode.WRONG_TYPE)
+        raise RefusedError(ReasonCode.WRONG_TYPE)
     with localcontext() as context:
         context.prec = 2_000
         number = Decimal(value)
         if abs(number) >= Decimal(10) ** 19:
-            raise Refused(ReasonCode.NUMBER_RANGE)
+            raise RefusedError(ReasonCode.NUMBER_RANGE)
         if number != number.to_integral_value():
-            raise Refused(ReasonCode.WRONG_TYPE)
+            raise RefusedError(ReasonCode.WRONG_TYPE)
         if not -(2**63) <= number < 2**63:
-            raise Refused(ReasonCode.NUMBER_RANGE)
+            raise RefusedError(ReasonCode.NUMBER_RANGE)
         return int(number)

@@ -24,7 +24,7 @@ from tests.events.records import (
     SKEW,
     SYNTAX,
     Event,
-    Refused,
+    RefusedError,
     decode_slow,
     events_of,
 )
@@ -71,7 +71,7 @@ def reason_of(line: bytes | dict[str, Any], using: JsonDecoder = DECODER) -> Rea
 # --- what is good -----------------------------------------------------------------------------------------------------
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-IDS = st.one_of(st.text("abc123-é漢\"\\\n😀", min_size=1, max_size=40), st.integers(-(10**30), 10**30))
+IDS = st.one_of(st.text('abc123-é漢"\\\n😀', min_size=1, max_size=40), st.integers(-(10**30), 10**30))
 AMOUNTS = st.one_of(
     st.integers(0, 10**13),
     st.decimals(0, 10**12, places=2).map(str),
@@ -242,12 +242,13 @@ def test_unknown_fields_are_counted_by_name() -> None:
 
 def test_unknown_names_are_bounded() -> None:
     using = decoder()
+    counted = []
     for start in range(0, 3_000, 300):
         names = {f"field-{start + index}": 1 for index in range(300)}
         decoded = decode(GOOD | names | {"x" * 100: 1}, using=using)
         assert len(decoded.batch) == 1
-        assert set(decoded.unknown_fields.values()) <= {1}
-    assert len(decoded.unknown_fields) == 0
+        counted.append(len(decoded.unknown_fields))
+    assert counted == [300, 300, 300, 100, 0, 0, 0, 0, 0, 0]
 
 
 # --- what is bad ------------------------------------------------------------------------------------------------------
@@ -437,7 +438,9 @@ def mutated(data: bytearray, chance: random.Random) -> bytes:
             case 2:
                 data[at : at + 1] = bytes([chance.randrange(256)])
             case 3:
-                data[at:at] = chance.choice([b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\xc3", b"e", b"-", b"0"])
+                data[at:at] = chance.choice(
+                    [b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b"\xc3", b"e", b"-", b"0"]
+                )
             case 4:
                 end = min(len(data), at + chance.randint(1, 20))
                 data[at:at] = data[at:end]
@@ -452,12 +455,12 @@ def check_against_twin(line: bytes) -> None:
         assert (len(decoded.batch), decoded.dead) == (0, [])
         return
     assert len(decoded.batch) + len(decoded.dead) == 1
-    expected: Event | Refused
+    expected: Event | RefusedError
     try:
         expected = decode_slow(line.removeprefix(b"\xef\xbb\xbf"), DEFAULT)
-    except Refused as refused:
+    except RefusedError as refused:
         expected = refused
-    if isinstance(expected, Refused):
+    if isinstance(expected, RefusedError):
         assert decoded.dead, f"{line!r} should be refused: {expected.reason}"
         found = decoded.dead[0].reason
         assert found is expected.reason or (found in SYNTAX and expected.reason in SYNTAX), (line, expected.reason)
@@ -509,5 +512,3 @@ def test_two_uses_of_one_text() -> None:
     batch = decode(*({"id": text, "t": 1} for text in texts), using=using).batch
     for row in range(3):
         assert [batch.texts.get(row, index) for index in range(50)] == texts
-
-

@@ -9,7 +9,7 @@ import numpy as np
 from counterfoil.events.batch import Bytes, Words
 from counterfoil.events.identity import IdentityKey
 
-TOKEN_PREFIX = "tok_"
+TOKEN_PREFIX = "tok_"  # noqa: S105
 TOKEN_SIZE = len(TOKEN_PREFIX) + 32
 
 

@@ -146,7 +146,7 @@ def _decode_lines(
 
 
 class DelimitedDecoder:
-    """Decodes delimited lines.
+    r"""Decodes delimited lines.
 
     With ``settings.header`` the line at position 0 names the fields; who begins further on gives it to ``read_header``
     first. Without it ``settings.fields`` names them. A quoted field may hold the delimiter and doubled quotes, but no
@@ -170,7 +170,7 @@ class DelimitedDecoder:
     >>> schema = Schema((EventKind("transfer", fields, id=None, time="time", decide=True),))
     >>> settings = DecoderSettings(delimiter=";", quote=None, fields=("time", "sender", "receiver", "amount"))
     >>> decoder = DelimitedDecoder(schema, settings, IdentityKey(), max_skew=0)
-    >>> lines = b"Sunday, 23-Jul-17 01:06:47 UTC;66;26;7810\\n2017-07-23T01:06:47Z;66;26;7810.5\\n"
+    >>> lines = b"Sunday, 23-Jul-17 01:06:47 UTC;66;26;7810\n2017-07-23T01:06:47Z;66;26;7810.5\n"
     >>> decoder.decode(lines, first_position=0, arrival=1_800_000_000_000_000).batch.values[2]
     array([781000, 781050])
     """

@@ -11,7 +11,6 @@ import threading
 
 import numba as nb
 import numpy as np
-import numpy.typing as npt
 
 from counterfoil.events.batch import Bytes, Words
 from counterfoil.events.dead_letters import ReasonCode
@@ -39,9 +38,7 @@ from counterfoil.events.rows import (
 from counterfoil.events.strings import (
     STRING_BAD_ESCAPE,
     STRING_BAD_UTF8,
-    STRING_CONTROL,
     STRING_ESCAPED,
-    STRING_OPEN,
     scan_string,
     unescape,
 )
@@ -214,9 +211,7 @@ def _scan_value(data: Bytes, at: int, levels: int) -> tuple[int, int]:
 
 
 @nb.njit(nogil=True, cache=True, _nrt=False)
-def _slot_of_name(
-    data: Bytes, start: int, end: int, tables: FieldTables, unknown: UnknownFields, stamp: int
-) -> int:
+def _slot_of_name(data: Bytes, start: int, end: int, tables: FieldTables, unknown: UnknownFields, stamp: int) -> int:
     """Return the slot of a name; -1 where it has none, ``_KNOWN_UNKNOWN`` where the record has it already."""
     length = end - start
     mask = len(tables.table) - 1

@@ -97,7 +97,9 @@ class _Decoding:
         for kind, rows in of_kind:
             self.read_time(kind, rows)
         for column, field in enumerate(self.schema.columns):
-            owners = [(rows, each.required) for kind, rows in of_kind for each in kind.fields if each.name == field.name]
+            owners = [
+                (rows, each.required) for kind, rows in of_kind for each in kind.fields if each.name == field.name
+            ]
             if owners:
                 self.read_field(column, owners)
         self.store_texts()
@@ -206,15 +208,14 @@ class _Decoding:
     def unknown_fields(self, of_kind: list[tuple[EventKind, Flags]]) -> dict[str, int]:
         """Count values in columns that the row's kind does not know; one that nobody knows counts for each event."""
         counts: dict[str, int] = {}
-        nobody = {self.source(name) for kind in self.schema.kinds for name in detector_names(kind)}
-        nobody.add(self.settings.kind_field)
+        somebody = {self.source(name) for kind in self.schema.kinds for name in detector_names(kind)}
+        somebody.add(self.settings.kind_field)
         for name in self.frame.columns:
             count = 0
             for kind, rows in of_kind:
-                known = {self.source(each) for each in detector_names(kind)} | {self.settings.kind_field}
-                if name not in known:
-                    rows = rows & (self.reasons == 0)
-                    present = rows if name not in nobody else rows & self.frame[name].is_not_null().to_numpy()
+                if name not in {self.source(each) for each in detector_names(kind)} | {self.settings.kind_field}:
+                    events = rows & (self.reasons == 0)
+                    present = events & self.frame[name].is_not_null().to_numpy() if name in somebody else events
                     count += int(np.count_nonzero(present))
             if count:
                 counts[name] = count
@@ -257,9 +258,7 @@ class _TextColumns:
         self.columns.append((texts, text, rows & (length >= 0)))
         return length, wrong
 
-    def store(
-        self, offset: Words, length: npt.NDArray[np.int32], ids: Words, batch: Batch, schema: Schema
-    ) -> Texts:
+    def store(self, offset: Words, length: npt.NDArray[np.int32], ids: Words, batch: Batch, schema: Schema) -> Texts:
         """Copy all texts to one heap and store their hashes; card numbers are replaced by their tokens."""
         heaps: list[npt.NDArray[np.uint8]] = []
         size = 0

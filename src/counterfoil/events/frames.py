@@ -215,9 +215,7 @@ def _is_present(validity: np.uint64, place: np.uint64) -> bool:
 
 
 @nb.njit(nogil=True, cache=True)
-def _views_size(
-    count: int, first: int, views: np.uint64, validity: np.uint64, _buffers: npt.NDArray[np.uint64]
-) -> int:
+def _views_size(count: int, first: int, views: np.uint64, validity: np.uint64, _buffers: npt.NDArray[np.uint64]) -> int:
     """Return how many bytes the texts have together."""
     size = 0
     for row in range(count):

@@ -41,7 +41,7 @@ class LineChunk:
 
 
 class LineChunks:
-    """Cuts a binary file into chunks of whole lines.
+    r"""Cuts a binary file into chunks of whole lines.
 
     A chunk holds what one read brought, so the lines of a slow pipe come out as they come in. No more than
     ``chunk_bytes + record_bytes_max`` bytes are held. A line longer than ``record_bytes_max`` comes as a chunk of its
@@ -61,8 +61,8 @@ class LineChunks:
     Examples
     --------
     >>> import io
-    >>> [chunk.data for chunk in LineChunks(io.BytesIO(b"one\\ntwo\\nthr"), chunk_bytes=5)]
-    [b'one\\n', b'two\\n', b'thr']
+    >>> [chunk.data for chunk in LineChunks(io.BytesIO(b"one\ntwo\nthr"), chunk_bytes=5)]
+    [b'one\n', b'two\n', b'thr']
     """
 
     def __init__(
@@ -112,16 +112,17 @@ class LineChunks:
 
     def _skip_line(self, start: bytes) -> tuple[LineChunk, bytes]:
         """Read to the end of a line that is too long; return it as a dead letter, and what follows it."""
-        kept = start[:DEAD_LETTER_BYTES_MAX]
-        size, rest, newline, last = len(start), b"", 0, start[-1:]
+        kept, size, rest, newline, last = start, len(start), b"", 0, start[-1:]
         while data := self._read(self._chunk_bytes):
             line, found, rest = data.partition(b"\n")
+            kept = kept[:DEAD_LETTER_BYTES_MAX] + line[: max(0, DEAD_LETTER_BYTES_MAX - len(kept))]
             size, newline, last = size + len(line), len(found), line[-1:] or last
             if found:
                 break
         length = size - (newline and last == b"\r")
         detail = f"{length} bytes; record_bytes_max is {self._record_bytes_max}"
-        letter = DeadLetter(self._position, ReasonCode.RECORD_TOO_LARGE, detail, kept, length)
+        record = kept[: min(length, DEAD_LETTER_BYTES_MAX)]
+        letter = DeadLetter(self._position, ReasonCode.RECORD_TOO_LARGE, detail, record, length)
         return self._advance(b"", 1, size + newline, (letter,)), rest
 
 

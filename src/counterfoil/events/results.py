@@ -64,7 +64,7 @@ _EXPECTED_TEXT = {
     Expected.DELIMITER: "a delimiter behind the closing quote",
     Expected.CHARACTER: "a character that JSON allows in a string",
 }
-_Scalar = TypeVar("_Scalar", bound=np.generic)
+_Scalar = TypeVar("_Scalar", np.int16, np.int32, np.int64, np.uint8)
 _SHOWN_MAX = 60
 """How much of a wrong value a detail shows."""
 
@@ -73,7 +73,7 @@ def batch_of(schema: Schema, rows: Rows, key: IdentityKey) -> Batch:
     """Return the rows that were written, with card numbers replaced by their tokens."""
     count = int(rows.counters[COUNT_ROWS])
     heap = rows.heap[: rows.counters[COUNT_HEAP]].copy()
-    values, offset, length = (_first(each, count) for each in (rows.values, rows.offset, rows.length))
+    values, offset, length = _first(rows.values, count), _first(rows.offset, count), _first(rows.length, count)
     for text, column in enumerate(schema.text_columns, start=1):
         if schema.columns[column].type is FieldType.CARD:
             heap = _replace_cards(rows, heap, values[column], offset[text], length[text], key)

@@ -36,7 +36,6 @@ from counterfoil.events.mapping import (
     TYPE_FLOAT,
     TYPE_INTEGER,
     TYPE_MONEY,
-    TYPE_TIME,
     USE_COLUMN,
     USE_REQUIRED,
     USE_SCALE,
@@ -163,7 +162,16 @@ class Rows(NamedTuple):
 
 @nb.njit(nogil=True, cache=True, _nrt=False)
 def put_fault(
-    rows: Rows, slots: Slots, reason: int, expected: int, record: int, start: int, end: int, at: int, slot: int, kind: int
+    rows: Rows,
+    slots: Slots,
+    reason: int,
+    expected: int,
+    record: int,
+    start: int,
+    end: int,
+    at: int,
+    slot: int,
+    kind: int,
 ) -> None:
     """Note why a record is refused: at a place of its bytes, or on account of what stands in a slot."""
     fault = rows.counters[COUNT_FAULTS]
@@ -302,9 +310,7 @@ def read_integer(data: Bytes, start: int, end: int, value: int) -> tuple[int, in
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def read_float(
-    data: Bytes, start: int, end: int, value: int, limbs: npt.NDArray[np.uint64]
-) -> tuple[int, int]:
+def read_float(data: Bytes, start: int, end: int, value: int, limbs: npt.NDArray[np.uint64]) -> tuple[int, int]:
     """Return a reason or 0, and the bits of a double."""
     if value != NUMBER and value != RAW:
         return _WRONG_TYPE, 0
@@ -335,9 +341,7 @@ def read_bool(data: Bytes, start: int, end: int, value: int) -> tuple[int, int]:
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
-def read_word(
-    data: Bytes, slots: Slots, slot: int, value: int, kind: int, scale: int, naive: bool
-) -> tuple[int, int]:
+def read_word(data: Bytes, slots: Slots, slot: int, value: int, kind: int, scale: int, naive: bool) -> tuple[int, int]:
     """Return a reason or 0, and the word that a value of a column without text is stored as."""
     start, end, limbs = slots.start[slot], slots.end[slot], slots.limbs
     if kind == TYPE_MONEY:

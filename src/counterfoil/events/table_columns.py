@@ -29,7 +29,7 @@ _NEGATIVE_AMOUNT = reason_number(ReasonCode.NEGATIVE_AMOUNT)
 _TIME_RANGE = reason_number(ReasonCode.TIME_RANGE)
 
 MONEY_TOLERANCE = 1e-6
-"""How far a float may lie from a whole minor unit, in minor units: a sum of a few floats stays within, 57.165 does not."""
+"""How far a float may lie from a whole minor unit, in minor units: a sum of floats stays within, 57.165 does not."""
 _DAY = 86_400_000_000
 _UNIT_SCALES = {"ms": 3, "us": 0, "ns": -3}
 
@@ -124,7 +124,8 @@ def _from_floats(series: pl.Series, column: WordColumn, kind: FieldType, scale: 
             column.words.view(np.float64)[:] = numbers
             column.reasons[infinite] = _NUMBER_RANGE
         case FieldType.MONEY:
-            _amounts(numbers, column, scale, np.finfo(np.float32 if series.dtype == pl.Float32 else np.float64).eps)
+            epsilon = np.finfo(np.float32 if series.dtype == pl.Float32 else np.float64).eps
+            _amounts(numbers, column, scale, float(epsilon))
             column.reasons[infinite] = _MONEY_RANGE
         case FieldType.TIME:
             scaled = np.rint(numbers * 10.0**scale)

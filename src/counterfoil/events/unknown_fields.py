@@ -24,7 +24,7 @@ class UnknownFields(NamedTuple):
     heap: Bytes
     start: Words
     length: Words
-    count: Words
+    counts: Words
     stamp: Words
     """The number of the record that last had the name."""
     table: Words
@@ -52,12 +52,12 @@ class UnknownFields(NamedTuple):
         """Return the counts by name and begin anew; the names stay known."""
         if not self.counters[COUNT_NAMES]:
             return {}
-        found = np.flatnonzero(self.count[: self.counters[COUNT_NAMES]])
+        found = np.flatnonzero(self.counts[: self.counters[COUNT_NAMES]])
         counts: dict[str, int] = {}
         for name in found.tolist():
             start = int(self.start[name])
-            counts[bytes(self.heap[start : start + int(self.length[name])]).decode()] = int(self.count[name])
-        self.count[found] = 0
+            counts[bytes(self.heap[start : start + int(self.length[name])]).decode()] = int(self.counts[name])
+        self.counts[found] = 0
         return counts
 
 
@@ -102,4 +102,4 @@ def note_unknown(unknown: UnknownFields, name: int, record: int) -> bool:
 def count_unknown(unknown: UnknownFields) -> None:
     """Count the names of the present record, which became an event."""
     for index in range(unknown.counters[COUNT_SEEN]):
-        unknown.count[unknown.seen[index]] += 1
+        unknown.counts[unknown.seen[index]] += 1
