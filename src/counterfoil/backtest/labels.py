@@ -15,7 +15,7 @@ import numpy.typing as npt
 from counterfoil.events.batch import Batch
 from counterfoil.events.kinds import EventKind, Field, FieldType, Schema
 from counterfoil.runtimes.local.arrays import texts_of
-from counterfoil.runtimes.local.inputs import ChunkDecoder, open_input
+from counterfoil.runtimes.local.inputs import ChunkDecoder, decoder_settings, open_input
 
 if TYPE_CHECKING:
     from counterfoil.config import LimitsConfig, SourceConfig
@@ -144,6 +144,9 @@ def _decoder(
         )
         for kind in detector.schema.kinds
     )
+    if source.format == "lines":
+        # What stands where in a line follows from the detector's own fields, not from the one that is read here.
+        source = replace(source, columns=decoder_settings(source, limits, detector).fields)
     bare = replace(detector, schema=Schema(kinds), features=(), rules=(), lists=(), entities=())
     opened = open_input(source, limits, bare, key)
     opened.source.close()

@@ -22,6 +22,7 @@ from counterfoil.connectors.parquet_output import ParquetOutput
 from counterfoil.errors import ConfigurationError, nearest
 from counterfoil.events.identity import IdentityKey
 from counterfoil.events.kinds import TIME_MAX, FieldType
+from counterfoil.events.mapping import detector_names
 from counterfoil.program import Program
 from counterfoil.runtimes.local.inputs import open_input
 
@@ -250,7 +251,7 @@ class Backtest:
 
     def _decoded(self, lanes: list[_Lane], path: Path, first: int) -> Iterator[tuple[Chunk, list[_Read]]]:
         """Yield the chunks of a file, decoded for every lane; the next is decoded while one is being decided."""
-        source = open_input(self._source(path), self.limits, self.detector, self.key).source
+        source = open_input(replace(self._source(path), fields={}), self.limits, self.detector, self.key).source
         for lane in lanes:
             lane.open(self._source(path))
 
@@ -313,7 +314,11 @@ class _Lane:
     def open(self, source: SourceConfig) -> None:
         """Make the decoders for a file."""
         backtest, key = self.backtest, self.backtest.key
-        opened = open_input(source, backtest.limits, self.detector, key)
+        # Names of columns that only the readers of labels know would be strange to the detector's decoder.
+        known = {name for kind in self.detector.schema.kinds for name in detector_names(kind)}
+        asked = {backtest.labels, backtest.groups} - known
+        own = {name: foreign for name, foreign in source.fields.items() if name not in asked}
+        opened = open_input(replace(source, fields=own), backtest.limits, self.detector, key)
         opened.source.close()
         self._decide = opened.decode
         if backtest.labels is not None:

@@ -39,7 +39,7 @@ section { background:var(--card); border:1px solid var(--line); border-radius:12
 .tile { background:var(--card); border:1px solid var(--line); border-radius:12px; padding:14px 18px; }
 .tile b { display:block; font-size:25px; font-variant-numeric:tabular-nums; letter-spacing:-.01em; }
 .tile span { color:var(--soft); font-size:13px; } .tile em { font-style:normal; font-size:13px; color:var(--soft); }
-.up { color:var(--good); } .down { color:var(--fraud); }
+.tile .up { color:var(--good); } .tile .down { color:var(--fraud); }
 table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums; font-size:14px; }
 th,td { text-align:right; padding:6px 10px; border-bottom:1px solid var(--line); } th { color:var(--soft); font-weight:600; }
 th:first-child,td:first-child { text-align:left; padding-left:0; } tr:last-child td { border-bottom:0; }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 _WIDTH = 860
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 10, 26
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 34, 10, 26
 _LABELS_MAX = 9
 
 
@@ -105,7 +105,7 @@ def curves(lines: Sequence[tuple[str, str, Sequence[tuple[float, float, str]]]],
             place = f'cx="{_LEFT + x * wide:.1f}" cy="{_TOP + (1 - y) * tall:.1f}"'
             parts.append(f'<circle {place} r="3.2" class="{style}"><title>{escape(told)}</title></circle>')
     parts.append(f'<text x="{_LEFT + wide}" y="{height - 4}" class="tick end">{escape(across)} →</text>')
-    parts.append(f'<text x="{_LEFT + 6}" y="{_TOP + 12}" class="tick">↑ {escape(up)}</text>')
+    parts.append(f'<text x="{_LEFT + wide}" y="{_TOP + 14}" class="tick end">↑ {escape(up)}</text>')
     return "".join([*parts, "</svg>"])
 
 
@@ -127,9 +127,9 @@ def heat_map(names: Sequence[str], values: Sequence[Sequence[int]]) -> str:
             style = "own" if row == column else "heat"
             told = f"{name}: {value:,}" if row == column else f"{name} and {names[column]}: {value:,}"
             x = left + column * cell
+            tint = "" if row == column else f' style="fill-opacity:{shade:.2f}"'
             parts.append(
-                f'<rect x="{x}" y="{y}" width="{cell - 2}" height="{cell - 2}" rx="3" class="{style}"'
-                f'{"" if row == column else f" style=\"fill-opacity:{shade:.2f}\""}>'
+                f'<rect x="{x}" y="{y}" width="{cell - 2}" height="{cell - 2}" rx="3" class="{style}"{tint}>'
                 f"<title>{escape(told)}</title></rect>"
             )
             if value and cell >= 26:

@@ -32,6 +32,13 @@ class What(StrEnum):
     TRANSFERS = "transfers"
 
 
+class TimeText(StrEnum):
+    """How transfer lines write time."""
+
+    RFC850 = "rfc850"
+    RFC3339 = "rfc3339"
+
+
 class _Events(Protocol):
     """Some generated events."""
 
@@ -75,15 +82,20 @@ def generate(
         float | None, typer.Option(min=0.001, help="Events a second; as fast as possible when left out.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 1,
-    customers: Annotated[int, typer.Option(min=1, help="How many customers (or accounts) there are.")] = 10_000,
+    customers: Annotated[
+        int | None, typer.Option(min=1, help="How many customers (10,000) or accounts (100) there are.")
+    ] = None,
     destination: Annotated[str, typer.Option("--output", metavar="FILE", help="The file; - for standard output.")] = "-",
     form: Annotated[
         InputFormat | None,
-        typer.Option("--format", help="payments: json, csv or parquet. transfers: lines. The file's name decides."),
+        typer.Option("--format", help="payments: json, transfers: lines; both: csv or parquet. Left out, the file's name decides."),
     ] = None,
     start: Annotated[str | None, typer.Option(metavar="TIME", help="When the first event happens.")] = None,
     fraud_share: Annotated[
         float | None, typer.Option(min=0.0, max=0.05, help="payments: the share of fraudulent payments.")
+    ] = None,
+    time_text: Annotated[
+        TimeText | None, typer.Option("--time-format", help="transfers: how lines write time; rfc850 when left out.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing on standard error.")] = False,
 ) -> None:
@@ -92,7 +104,7 @@ def generate(
     Payments carry `fraud` and `story`, for back-tests: the payments detector knows both and looks at neither.
     """
     form = _format(what, form, destination)
-    generator = _generator(what, seed, customers, start, fraud_share)
+    generator = _generator(what, seed, customers, moment(start, "--start"), fraud_share, time_text)
     size = 65_536 if rate is None else max(1, min(65_536, int(rate / _TICKS_A_SECOND)))
     pace = _Pace(rate, time.monotonic())
     with ExitStack() as stack:
@@ -115,7 +127,8 @@ def generate(
 
 def _format(what: What, form: InputFormat | None, destination: str) -> InputFormat:
     """Return the output format, which must be one that the generator can write."""
-    allowed = (InputFormat.JSON, InputFormat.CSV, InputFormat.PARQUET) if what is What.PAYMENTS else (InputFormat.LINES,)
+    first = InputFormat.JSON if what is What.PAYMENTS else InputFormat.LINES
+    allowed = (first, InputFormat.CSV, InputFormat.PARQUET)
     if form is None:
         by_name = {".csv": InputFormat.CSV, ".parquet": InputFormat.PARQUET}.get(Path(destination).suffix.lower())
         form = by_name if by_name in allowed else allowed[0]
@@ -128,25 +141,26 @@ def _format(what: What, form: InputFormat | None, destination: str) -> InputForm
 
 
 def _generator(
-    what: What, seed: int, customers: int, start: str | None, fraud_share: float | None
+    what: What, seed: int, customers: int | None, start: int | None, fraud_share: float | None, time: TimeText | None
 ) -> _Generator:
     from datetime import UTC, datetime, timedelta
 
-    from counterfoil.events.generators import PaymentsGenerator
+    from counterfoil.events.generators import PaymentsGenerator, TransfersGenerator
 
-    at = moment(start, "--start")
-    given: dict[str, Any] = {}
-    if at is not None:
-        given["start"] = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)
+    given: dict[str, Any] = {"seed": seed}
+    if start is not None:
+        given["start"] = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=start)
     if what is What.PAYMENTS:
-        if fraud_share is not None:
-            given["fraud_share"] = fraud_share
-        return PaymentsGenerator(seed, customers, **given)
+        if time is not None:
+            raise ConfigurationError("--time-format: found with payments; allowed: with transfers")
+        given |= {} if customers is None else {"customers": customers}
+        given |= {} if fraud_share is None else {"fraud_share": fraud_share}
+        return PaymentsGenerator(**given)
     if fraud_share is not None:
         raise ConfigurationError("--fraud-share: found with transfers; allowed: with payments")
-    from counterfoil.events.generators import TransfersGenerator
-
-    return TransfersGenerator(seed, customers, **given)
+    given |= {} if customers is None else {"accounts": customers}
+    given |= {} if time is None else {"time_format": time.value}
+    return TransfersGenerator(**given)
 
 
 def _writer(form: InputFormat, destination: str, stack: ExitStack) -> Any:

@@ -1,2 +1,260 @@
+"""``counterfoil run``: decide events, durably."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
-def register(application: typer.Typer, panel: str) -> None: ...
+
+from counterfoil.cli.console import examples, messages
+from counterfoil.cli.options import (
+    Columns,
+    Delimiter,
+    Format,
+    Kind,
+    KindField,
+    Map,
+    Set,
+    format_of,
+    pairs,
+)
+from counterfoil.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from counterfoil.config import RunConfig
+    from counterfoil.observability import Metrics
+    from counterfoil.runtimes.local.summary import RunSummary
+
+Content = dict[str, Any]
+
+
+class LogLevel(StrEnum):
+    """The least severe message that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    """How messages are logged."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+def run(
+    config: Annotated[
+        Path | None, typer.Argument(metavar="[CONFIG]", help="A run's settings in YAML; options win over them.")
+    ] = None,
+    detector: Annotated[
+        str | None, typer.Option("--detector", metavar="D", help="A built-in detector, or a definition's file.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--input", metavar="FILE", help="Where events come from; - for standard input.")
+    ] = None,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            metavar="FILE",
+            help="Where decisions go: JSON lines, or Parquet by its name; - for standard output. May be repeated.",
+        ),
+    ] = None,
+    features: Annotated[
+        bool | None, typer.Option("--features/--no-features", help="Put every feature into each decision.")
+    ] = None,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", metavar="DIR", help="Journal, decisions and state; a temporary one when left out."),
+    ] = None,
+    accept_detector: Annotated[
+        bool | None,
+        typer.Option(
+            "--accept-detector/--keep-detector", help="Go on in a state folder that another detector version has begun."
+        ),
+    ] = None,
+    summary_json: Annotated[
+        Path | None, typer.Option("--summary-json", metavar="FILE", help="Write what was done, as JSON.")
+    ] = None,
+    form: Format = None,
+    kind: Kind = None,
+    kind_field: Annotated[
+        str | None, typer.Option("--kind-field", help="The field that names the event kind in a mixed source.")
+    ] = None,
+    mapping: Map = None,
+    columns: Columns = None,
+    delimiter: Delimiter = None,
+    settings: Set = None,
+    shards: Annotated[int | None, typer.Option(min=1, max=1024, help="Parts that state is divided into.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, max=1024, help="Threads that decide.")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Serve Prometheus metrics here; 0 for any free port.")
+    ] = None,
+    log_level: Annotated[LogLevel | None, typer.Option(help="The least severe message that is logged.")] = None,
+    log_format: Annotated[LogFormat | None, typer.Option(help="console for people, json for machines.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print no summary.")] = False,
+) -> None:
+    """Decide every event of a source once, and record it once, through a crash at any instant.
+
+    After a kill, the same command with the same --state goes on where the commit record stands; the output ends with
+    every decision exactly once, in order.
+    """
+    content = _read(config)
+    _put(content, "", detector=detector, parameters=None if settings is None else pairs(settings, "--set"))
+    _put_source(content, source, form)
+    _put(
+        content,
+        "source",
+        kind=kind,
+        kind_field=kind_field,
+        fields=None if mapping is None else pairs(mapping, "--map"),
+        columns=None if columns is None else columns.split(","),
+        delimiter=delimiter,
+    )
+    _put_sinks(content, output, features)
+    _put(content, "state", folder=state, accept_detector=accept_detector)
+    _put(content, "limits", shards=shards, threads=threads)
+    _put(content, "metrics", port=metrics_port)
+    _put(content, "log", level=None if log_level is None else log_level.value)
+    _put(content, "log", format=None if log_format is None else log_format.value)
+    if config is None and log_level is None:
+        # A quick run at the terminal: its summary says what matters.
+        _put(content, "log", level=LogLevel.WARNING.value)
+    if "detector" not in content:
+        raise ConfigurationError("--detector: found nothing; allowed: a built-in detector or a definition's file, or CONFIG")
+    if "source" not in content:
+        raise ConfigurationError("--input: found nothing; allowed: a file, or - for standard input, or CONFIG")
+
+    from counterfoil.config import parse_config
+
+    _carry(parse_config(content), summary_json, quiet)
+
+
+def _carry(config: RunConfig, summary_json: Path | None, quiet: bool) -> None:
+    """Run, and say what was done."""
+    from counterfoil.cli.warming import FIRST_START, first_start
+    from counterfoil.observability import Metrics, configure_logs
+    from counterfoil.runtimes.local.runtime import LocalRuntime
+
+    configure_logs(config.log.level, config.log.format)
+    if first_start() and not quiet:
+        messages().print(f"[dim]{FIRST_START}[/]")
+    metrics = Metrics()
+    try:
+        if config.metrics.port is not None:
+            _serve(metrics, config.metrics.host, config.metrics.port, quiet)
+        with LocalRuntime(config, metrics=metrics) as runtime:
+            summary = runtime.run()
+    finally:
+        metrics.stop()
+    if summary_json is not None:
+        _write_summary(summary_json, summary)
+    if not quiet:
+        _print_summary(summary, config.state.folder)
+
+
+def _serve(metrics: Metrics, host: str, port: int, quiet: bool) -> None:
+    try:
+        port = metrics.serve(host, port)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        message = f"metrics.port: {port} cannot be served: {reason}; choose another port"
+        raise ConfigurationError(message) from error
+    if not quiet:
+        messages().print(f"[dim]metrics at http://{host}:{port}/metrics[/]")
+
+
+def _print_summary(summary: RunSummary, folder: str | None) -> None:
+    console = messages()
+    p50, p99 = summary.latency_ms.get("p50"), summary.latency_ms.get("p99")
+    latency = "" if p50 is None or p99 is None else f", latency p50 {p50:,.1f} ms, p99 {p99:,.1f} ms"
+    console.print(
+        f"[bold]{summary.events:,} records[/] in {summary.seconds:,.2f} s ({summary.events_per_second:,.0f} a second"
+        f"{latency}): {summary.decided:,} decided, {summary.observed:,} observed, {summary.duplicates:,} duplicates, "
+        f"{summary.dead_letters:,} dead letters; {summary.alerts:,} alerts",
+        soft_wrap=True,
+    )
+    if summary.stopped:
+        console.print("[yellow]stopped before the end; the same command goes on from here[/]")
+    if folder is not None and summary.alerts:
+        console.print(f"[dim]look at them: counterfoil alerts --state {folder}[/]", soft_wrap=True)
+    if folder is not None and summary.dead_letters:
+        console.print(f"[dim]see what is wrong: counterfoil dead-letters list --state {folder}[/]", soft_wrap=True)
+
+
+def _write_summary(path: Path, summary: RunSummary) -> None:
+    import msgspec
+
+    from counterfoil.errors import StorageError
+
+    try:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(summary.as_dict()), indent=2) + b"\n")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"{path}: cannot be written: {reason}; choose another file") from error
+
+
+def _read(path: Path | None) -> Content:
+    """Return the content of a configuration file, or nothing."""
+    if path is None:
+        return {}
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error}; give the path of a YAML file") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path}: found no mapping; allowed: settings, such as `detector: payments`")
+    return content
+
+
+def _put(content: Content, section: str, **values: object) -> None:
+    """Put the options that were given into a section."""
+    given = {name: value for name, value in values.items() if value is not None}
+    if not given:
+        return
+    target = content if not section else content.setdefault(section, {})
+    if isinstance(target, dict):
+        target.update(given)
+
+
+def _put_source(content: Content, source: str | None, form: Any) -> None:
+    if source == "-":
+        _put(content, "source", type="stdin")
+        if isinstance(content["source"], dict):
+            content["source"].pop("path", None)
+    elif source is not None:
+        _put(content, "source", type="file", path=source)
+    if source is not None or form is not None:
+        _put(content, "source", format=format_of(source or "", form).value)
+
+
+def _put_sinks(content: Content, output: list[str] | None, features: bool | None) -> None:
+    if output is not None:
+        content["sinks"] = [
+            {"type": "stdout"}
+            if each == "-"
+            else {"path": each, "format": "parquet" if each.endswith((".parquet", ".pq")) else "json"}
+            for each in output
+        ]
+    if features is not None and isinstance(content.get("sinks"), list):
+        for sink in content["sinks"]:
+            if isinstance(sink, dict):
+                sink["features"] = features
+
+
+def register(application: typer.Typer, panel: str) -> None:
+    """Add the command to the program."""
+    epilog = examples(
+        "run --detector payments --input payments.ndjson --output decisions.ndjson --state state",
+        "run --detector laundering --set window=10m --input transfers.txt --output -",
+        "run run.yaml --log-format json --metrics-port 9400",
+    )
+    application.command("run", rich_help_panel=panel, epilog=epilog)(run)

@@ -1,0 +1,15 @@
+"""The first start on a machine: kernels are compiled once, and then loaded from a cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FIRST_START = "first start on this machine: compiling kernels, which takes 20 to 60 seconds, once"
+
+
+def first_start() -> bool:
+    """Return whether no kernel has been compiled on this machine yet."""
+    from counterfoil.decisions.scoring import settle
+
+    folder = Path(settle.stats.cache_path)
+    return not any(folder.glob("scoring.settle-*.nbi"))
