@@ -270,7 +270,13 @@ def test_the_handbook_data(shared_data: Path) -> None:
 
 
 def test_reasons_are_the_same_for_tables_and_lines() -> None:
-    spoiled = [{"amount": -1}, {"amount": 10**14}, {"attempts": 2**63}, {"customer": "x" * 257}, {"payment_id": ""}]
+    spoiled: list[dict[str, Any]] = [
+        {"amount": -1},
+        {"amount": 10**14},
+        {"attempts": 2**63},
+        {"customer": "x" * 257},
+        {"payment_id": ""},
+    ]
     lines = JsonDecoder(SCHEMA, PAYMENTS, KEY, SKEW)
     for changes in spoiled:
         record = {"payment_id": "p", "at": 1, "amount": 1} | changes
