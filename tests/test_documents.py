@@ -32,6 +32,15 @@ def test_every_file_that_the_architecture_names_exists() -> None:
     assert [name for name in names if not any(path.endswith("/" + name.lstrip("./")) for path in known)] == []
 
 
+def test_the_architecture_says_where_every_package_starts() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = {
+        name for row in re.findall(r"^\| (`.*?) \|", text, re.MULTILINE) for name in re.findall(r"`([\w/]+)`", row)
+    }
+    packages = {path.parent.name for path in (ROOT / "src" / "counterfoil").glob("*/__init__.py")}
+    assert packages <= {name.partition("/")[0] for name in table}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_every_command_of_make_exists(document: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
