@@ -72,7 +72,8 @@ EVENT = np.dtype(
         ("fraud", "i1"),
         ("story", "i1"),
         ("spare", "i2"),
-    ]
+    ],
+    align=True,
 )
 """One event: 96 bytes, so that sorting, cutting and writing touch one place a row.
 

@@ -58,13 +58,16 @@ _CHANGE_SHARE = int(0.0035 * 65536)
 _FAILED_SHARE = int(0.008 * 65536)
 _DISPUTED_SHARE = int(65536 / 1500)
 
+# As numpy scalars: of Python's, numba would compile a kernel for each value.
+_PAYMENT, _ENTRY, _PROFILE = np.int64(TRANSACTION), np.int64(AUTHENTICATION), np.int64(CUSTOMER_CHANGE)
+_SENDING, _NO_MERCHANT, _SUCCESS = np.int64(TRANSFER), np.int64(-1), np.bool_(True)
 _INTERNET, _ATM, _TRANSFER = int(Mode.ONLINE), int(Mode.ATM), int(Mode.TRANSFER)
 _FAIL, _LOG_IN, _CHANGE = -1, -2, -3
 """What people do beside paying: a log-in that fails at first, one to look at the balance, a change of the profile."""
 _NINETY_NINE, _TENS, _FIVES = int(Ending.NINETY_NINE), int(Ending.TENS), int(Ending.FIVES)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def typical_amount(world: World, purchase: int, word: np.uint64, per_mille: int) -> int:
     """Return an amount in cents: a draw from the purchase's log-normal, times a factor, with a likely ending."""
     step = np.int64(word >> np.uint64(54))
@@ -82,7 +85,7 @@ def typical_amount(world: World, purchase: int, word: np.uint64, per_mille: int)
     return cents
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _amount(world: World, customer: int, merchant: int, purchase: int, factor: int, word: np.uint64) -> int:
     per_mille = np.int64(world.customers[customer].level) * factor // 1000
     if merchant >= 0:
@@ -90,7 +93,7 @@ def _amount(world: World, customer: int, merchant: int, purchase: int, factor: i
     return typical_amount(world, purchase, word, per_mille)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _shop(world: World, customer: int, city: int, category: int, word: np.uint64) -> int:
     """Return where a customer buys: mostly where he or she always does."""
     luck = np.int64(word & np.uint64(0xFF))
@@ -100,7 +103,7 @@ def _shop(world: World, customer: int, city: int, category: int, word: np.uint64
     return pick_merchant(world, city, category, word)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _begin(rows: Rows, row: int, blank: Rows, time: int, number: np.uint64, customer: int, kind: int) -> None:
     rows[row] = blank[0]
     event = rows[row]
@@ -110,7 +113,7 @@ def _begin(rows: Rows, row: int, blank: Rows, time: int, number: np.uint64, cust
     event.kind = kind
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _pay_with_card(world: World, rows: Rows, row: int, customer: int, merchant: int, word: np.uint64) -> None:
     person = world.customers[customer]
     event = rows[row]
@@ -123,7 +126,7 @@ def _pay_with_card(world: World, rows: Rows, row: int, customer: int, merchant: 
     event.card_country = person.country
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _pay(
     world: World, rows: Rows, row: int, customer: int, city: int, purchase: int, factor: int, key: np.uint64
 ) -> None:
@@ -153,7 +156,7 @@ def _pay(
         event.channel = POS
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _dispute(word: np.uint64) -> int:
     """Return after how many minutes a customer disputes an honest payment; 0, as nearly always, for never."""
     if (word >> np.uint64(16)) & np.uint64(0xFFFF) >= np.uint64(_DISPUTED_SHARE):
@@ -162,12 +165,12 @@ def _dispute(word: np.uint64) -> int:
     return days * 1440 + below(word, 1440)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _device(world: World, customer: int, time: int, word: np.uint64) -> int:
     return phone_of(world, customer, time) if word & np.uint64(0x30000000) else laptop_of(customer)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _send_money(
     world: World, rows: Rows, row: int, customer: int, city: int, device: int, factor: int, key: np.uint64
 ) -> None:
@@ -181,13 +184,13 @@ def _send_money(
     else:
         event.counterparty = external_account(choice >> np.uint64(3))
     event.device = device
-    event.amount = _amount(world, customer, -1, TRANSFER, factor, draw(key, np.uint64(1)))
+    event.amount = _amount(world, customer, _NO_MERCHANT, _SENDING, factor, draw(key, np.uint64(1)))
     event.currency = person.currency
     event.country = world.cities[city, 1]
     event.channel = TRANSFER_CHANNEL
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _log_in(world: World, rows: Rows, row: int, city: int, device: int, success: bool) -> None:
     event = rows[row]
     event.device = device
@@ -195,7 +198,7 @@ def _log_in(world: World, rows: Rows, row: int, city: int, device: int, success:
     event.flag = success
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _profile_field(word: np.uint64) -> int:
     luck = np.int64(word & np.uint64(0xFF))
     if luck < 110:
@@ -205,7 +208,7 @@ def _profile_field(word: np.uint64) -> int:
     return habits.PHONE if luck < 210 else habits.ADDRESS
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _reason_to_act(world: World, persona: int, reason: int, weekend: int, hour: int, luck: np.uint64) -> int:
     """Return a purchase, or what else somebody does."""
     share = np.int64(luck & np.uint64(0xFFFF))
@@ -219,7 +222,7 @@ def _reason_to_act(world: World, persona: int, reason: int, weekend: int, hour: 
     return np.int64(world.mix[HOLIDAY if reason == ON_HOLIDAY else persona, weekend, hour // 3, slot])
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def live_ordinary_life(
     world: World,
     first: int,
@@ -259,8 +262,8 @@ def live_ordinary_life(
     tuple
         How many rows of both are filled.
     """
-    count = 0
-    more = 0
+    count = np.int64(0)
+    more = np.int64(0)
     for candidate in range(first, first + len(rows)):
         counter = np.uint64(candidate) * np.uint64(4)
         word = draw(world.event_key, counter)
@@ -288,7 +291,7 @@ def live_ordinary_life(
                     continue
                 last_seen[customer] = time
             factor = PAY_FACTOR[(days_of_month[day - first_day] - person.payday) % 31]
-            _begin(rows, count, blank, time, counter, customer, TRANSACTION)
+            _begin(rows, count, blank, time, counter, customer, _PAYMENT)
             _pay(world, rows, count, customer, city, purchase, factor, key)
             if here and reason != 0:
                 rows[count].story = FAMILY_HOLIDAY if reason == ON_HOLIDAY else BUSINESS_TRIP
@@ -297,21 +300,21 @@ def live_ordinary_life(
         # Everything else happens in the bank's app, and so begins with a log-in.
         device = _device(world, customer, time, key)
         success = purchase != _FAIL
-        _begin(rows, count, blank, time, counter, customer, AUTHENTICATION)
+        _begin(rows, count, blank, time, counter, customer, _ENTRY)
         _log_in(world, rows, count, city, device, success)
         count += 1
         if purchase == _LOG_IN:
             continue
         later = time + 6_000 + below(key, 40_000)
         if purchase == _FAIL:
-            _begin(extra, more, blank, later, counter + np.uint64(1), customer, AUTHENTICATION)
-            _log_in(world, extra, more, city, device, True)
+            _begin(extra, more, blank, later, counter + np.uint64(1), customer, _ENTRY)
+            _log_in(world, extra, more, city, device, _SUCCESS)
         elif purchase == _CHANGE:
-            _begin(extra, more, blank, later, counter + np.uint64(1), customer, CUSTOMER_CHANGE)
+            _begin(extra, more, blank, later, counter + np.uint64(1), customer, _PROFILE)
             extra[more].field = _profile_field(key)
         else:
             factor = PAY_FACTOR[(days_of_month[day - first_day] - person.payday) % 31]
-            _begin(extra, more, blank, later, counter + np.uint64(1), customer, TRANSACTION)
+            _begin(extra, more, blank, later, counter + np.uint64(1), customer, _PAYMENT)
             _send_money(world, extra, more, customer, city, device, factor, key)
         more += 1
     return count, more

@@ -233,7 +233,7 @@ def _open_shops(key: np.uint64, people: Rows) -> tuple[Rows, npt.NDArray[np.int3
     return rows, np.stack([start.reshape(counts.shape), counts], axis=2).astype(np.int32)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def pick_merchant(world: World, city: int, category: int, word: np.uint64) -> int:
     """Return a merchant of a city and category: the first of them are the most popular."""
     share = np.float64(word >> np.uint64(40)) * 2.0**-24
@@ -241,7 +241,7 @@ def pick_merchant(world: World, city: int, category: int, word: np.uint64) -> in
     return world.groups[city, category, 0] + np.int64(share * world.groups[city, category, 1])
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def favourite_merchant(world: World, customer: int, city: int, category: int, slot: int) -> int:
     """Return a shop that a customer goes back to: where there is a choice, the one nearer to the home."""
     counter = (np.uint64(customer) << np.uint64(16)) + np.uint64(city * 128 + category * 4 + slot) * np.uint64(2)
@@ -252,32 +252,32 @@ def favourite_merchant(world: World, customer: int, city: int, category: int, sl
     return best if _nearness(world, customer, best) <= _nearness(world, customer, other) else other
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def _nearness(world: World, customer: int, merchant: int) -> int:
     person = world.customers[customer]
     shop = world.merchants[merchant]
     return abs(person.latitude - shop.latitude) + abs(person.longitude - shop.longitude)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def account_of(customer: int) -> int:
     """Return a customer's current account."""
     return 2 * np.int64(customer)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def savings_of(customer: int) -> int:
     """Return a customer's savings account."""
     return 2 * np.int64(customer) + 1
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def external_account(word: np.uint64) -> int:
     """Return an account at another bank."""
     return np.int64(EXTERNAL) + np.int64(word % np.uint64(EXTERNAL_COUNT))
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def payee_of(world: World, customer: int, slot: int) -> int:
     """Return an account that a customer sends money to again and again; half are other customers'."""
     word = draw(world.payee_key, (np.uint64(customer) << np.uint64(16)) + np.uint64(slot))
@@ -286,7 +286,7 @@ def payee_of(world: World, customer: int, slot: int) -> int:
     return external_account(word >> np.uint64(1))
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def employer_of(world: World, customer: int) -> int:
     """Return the company that pays a customer."""
     share = np.float64(draw(world.payee_key, (np.uint64(customer) << np.uint64(16)) + np.uint64(1000)) >> np.uint64(11))
@@ -294,21 +294,21 @@ def employer_of(world: World, customer: int) -> int:
     return world.people + np.int64(share * share * world.companies)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def phone_phase(world: World, customer: int) -> int:
     """Return when, within the cycle of ``PHONE_MS``, a customer gets a new phone."""
     word = draw(world.phase_key, np.uint64(customer) * np.uint64(4) + np.uint64(1))
     return np.int64(np.float64(word >> np.uint64(11)) * 2.0**-53 * PHONE_MS)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def phone_of(world: World, customer: int, time: int) -> int:
     """Return the phone that a customer has at a time in milliseconds since 1970."""
     generation = (time - phone_phase(world, customer)) // PHONE_MS + 1
     return np.int64(customer) * DEVICES + generation % (DEVICES - 1)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def laptop_of(customer: int) -> int:
     """Return a customer's laptop."""
     return np.int64(customer) * DEVICES + DEVICES - 1

@@ -25,20 +25,20 @@ ON_BUSINESS = 2
 _TRANSIT = -1
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def departure_phase(world: World, customer: int) -> int:
     """Return when, within each period, a customer's journeys begin."""
     word = draw(world.phase_key, np.uint64(customer) * np.uint64(4))
     return np.int64(np.float64(word >> np.uint64(11)) * 2.0**-53 * PERIOD_MS)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def season_month(time: int) -> int:
     """Return the month from 0 to 11, a day or so off: near enough for a season."""
     return min(np.int64(11), (time // DAY_MS * 100 % 36525) // 3044)
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def journey(world: World, customer: int, period: int, begin: int) -> tuple[int, int, int]:
     """Return a customer's journey in a period.
 
@@ -67,7 +67,7 @@ def journey(world: World, customer: int, period: int, begin: int) -> tuple[int, 
     return reason, city, days * DAY_MS
 
 
-@nb.njit(nogil=True, cache=True)
+@nb.njit(nogil=True, cache=True, _nrt=False)
 def whereabouts(world: World, customer: int, time: int) -> tuple[int, int]:
     """Return the city where a customer is at a time (-1 on the way) and why."""
     shifted = time - departure_phase(world, customer) + PERIOD_MS

@@ -173,7 +173,7 @@ def _write_rows(
     return at
 
 
-def write_ahead(chunks: Iterator[EventColumns]) -> Iterator[Bytes]:
+def write_ahead(chunks: Iterator[EventColumns]) -> Iterator[memoryview]:
     """Yield the chunks as NDJSON, each written by a second thread while the next is being generated.
 
     Both sides run without the interpreter's lock nearly all the time. At most two chunks are held at once.
@@ -183,10 +183,10 @@ def write_ahead(chunks: Iterator[EventColumns]) -> Iterator[Bytes]:
         for events in chunks:
             after = writer.submit(write_ndjson, events)
             if before is not None:
-                yield before.result()
+                yield before.result().data
             before = after
         if before is not None:
-            yield before.result()
+            yield before.result().data
 
 
 def write_ndjson(events: EventColumns) -> Bytes:
