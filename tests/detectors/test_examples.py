@@ -38,7 +38,7 @@ def _number(text: str) -> str | float:
 def decisions_of(name: str) -> list[Decision]:
     detector = load_detector(name)
     kinds = [kind.name for kind in detector.schema.kinds]
-    settings = DecoderSettings(kind=kinds[0] if len(kinds) == 1 else None, naive_utc=name == "handbook")
+    settings = DecoderSettings(kind=kinds[0] if len(kinds) == 1 else None)
     return decide(detector, read(example_path(name)), settings)
 
 
