@@ -1,7 +1,7 @@
 """Arithmetic wider than a word, so that running sums are exact whatever comes in and goes out.
 
 A *wide* number is two 64-bit words. For squares of integers it is an unsigned 128-bit integer (high, low); for sums of
-floats it is a fixed-point number: a signed whole part and a fraction in units of 2**-64.
+floats it is a fixed-point number: a whole part in two's complement and a fraction in units of 2**-64.
 """
 
 from __future__ import annotations
@@ -63,27 +63,35 @@ def square(value: np.int64) -> tuple[np.uint64, np.uint64]:
 
 @nb.njit(inline="always")
 def fixed(value: np.float64) -> tuple[np.uint64, np.uint64]:
-    """Return a float as a fixed-point number (whole, fraction)."""
-    whole = math.floor(value)
-    fraction = value - whole
-    if fraction >= 1.0:
-        # A tiny negative value: its distance from -1 rounds to 1.
-        return np.uint64(np.int64(whole) + 1), np.uint64(0)
-    return np.uint64(np.int64(whole)), np.uint64(fraction * 18446744073709551616.0)
+    """Return a float as a fixed-point number (whole, fraction): exact down to 2**-64, what is smaller is cut off."""
+    # From the magnitude, whose fraction is exact: that of a small negative number, counted from -1, would be rounded.
+    size = abs(value)
+    floor = math.floor(size)
+    whole, fraction = np.uint64(np.int64(floor)), np.uint64((size - floor) * 18446744073709551616.0)
+    if value < 0.0:
+        whole, fraction = subtract(np.uint64(0), np.uint64(0), whole, fraction)
+    return whole, fraction
 
 
 @nb.njit(inline="always")
 def from_fixed(whole: np.uint64, fraction: np.uint64) -> np.float64:
-    """Return the float nearest to a fixed-point number."""
-    return np.float64(np.int64(whole)) + np.float64(fraction) * 5.421010862427522e-20
+    """Return a fixed-point number as a float, to the last digit or the one before."""
+    sign = 1.0
+    if np.int64(whole) < 0:
+        sign = -1.0
+        whole, fraction = subtract(np.uint64(0), np.uint64(0), whole, fraction)
+    return sign * (np.float64(whole) + np.float64(fraction) * 5.421010862427522e-20)
 
 
 @nb.njit(inline="always")
 def spread(count: np.int64, total: np.int64, squares_high: np.uint64, squares_low: np.uint64) -> np.float64:
-    """Return ``count * squares - total ** 2``, computed exactly in 128 bits and rounded once at the end."""
+    """Return ``count * squares - total ** 2``, computed exactly in 192 bits and rounded at the end."""
     n = np.uint64(count)
-    high, low = multiply(squares_low, n)
-    high += squares_high * n
-    square_high, square_low = square(total)
-    high, low = subtract(high, low, square_high, square_low)
-    return np.float64(high) * 18446744073709551616.0 + np.float64(low)
+    middle, low = multiply(squares_low, n)
+    high, carried = multiply(squares_high, n)
+    high, middle = add(high, carried, np.uint64(0), middle)
+    square_middle, square_low = square(total)
+    borrow = np.uint64(1) if middle < square_middle or (middle == square_middle and low < square_low) else np.uint64(0)
+    middle, low = subtract(middle, low, square_middle, square_low)
+    high -= borrow
+    return (np.float64(high) * 18446744073709551616.0 + np.float64(middle)) * 18446744073709551616.0 + np.float64(low)

@@ -29,3 +29,7 @@ def test_floats_come_out_as_they_went_in() -> None:
     """What enters and leaves in any order and size leaves no trace."""
     history = [payment(0, weight=1e15), payment(1, weight=0.1), payment(61, weight=0.2)]
     assert ask(history, "sum", "weight", over=WINDOWS[1:])[-1] == pytest.approx(0.2, rel=1e-15)
+
+
+def test_small_negative_floats_keep_their_digits() -> None:
+    assert ask([payment(0, weight=-1e-12)], "sum", "weight") == [pytest.approx(-1e-12, rel=1e-7, abs=0)]

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from counterfoil.events.batch import Words
+from counterfoil.features import index
+
+# Few low bits: keys that fall on one another, and around the end of the table.
+keys = st.integers(-(1 << 62), 1 << 62).map(lambda each: (each << 10) >> 10 if each % 2 else each & ~0x3FF | 0x3FE)
+
+
+def table_of(known: dict[int, int]) -> Words:
+    table = index.with_room(np.zeros(2 * index.CAPACITY_FIRST, np.int64), 0, len(known))
+    for key, slot in known.items():
+        index.insert(table, np.int64(key), np.int64(slot))
+    return table
+
+
+@settings(max_examples=30)
+@given(st.lists(keys.filter(bool), unique=True, max_size=80), keys.filter(bool))
+def test_finds_what_was_inserted_and_nothing_else(known: list[int], other: int) -> None:
+    slots = {key: slot for slot, key in enumerate(known)}
+    table = table_of(slots)
+    for key, slot in slots.items():
+        assert index.find(table, np.int64(key)) == slot
+    assert index.find(table, np.int64(other)) == slots.get(other, -1)
+
+
+def test_keeps_everything_while_it_grows() -> None:
+    random = np.random.default_rng(1)
+    table = np.zeros(2 * index.CAPACITY_FIRST, np.int64)
+    known = np.unique(random.integers(1, 1 << 62, 20_000))
+    random.shuffle(known)
+    for slot, key in enumerate(known):
+        table = index.with_room(table, slot, 1)
+        index.insert(table, key, np.int64(slot))
+    assert len(known) <= (len(table) >> 1) * index.FILL_MAX
+    assert [index.find(table, key) for key in known[:2_000]] == list(range(2_000))
+
+
+def test_stays_where_there_is_room() -> None:
+    table = np.zeros(2 * index.CAPACITY_FIRST, np.int64)
+    room = int(index.CAPACITY_FIRST * index.FILL_MAX)
+    assert index.with_room(table, 0, room) is table
+    assert len(index.with_room(table, 0, room + 1)) == 2 * len(table)
