@@ -64,7 +64,7 @@ class GeneratorSource:
     def read(self, stopped: Callable[[], bool]) -> Chunk | None:
         """Return the next events, as they become due."""
         if self._lines is None:
-            self._lines = self._chunks()
+            self._lines = self._chunks(self._position)
             self._started = time.monotonic()
         if stopped() or self._position >= self._count or not self._wait(stopped):
             return None
@@ -89,19 +89,13 @@ class GeneratorSource:
             time.sleep(min(left, 0.1))
         return True
 
-    def _chunks(self) -> Iterator[bytes]:
-        skipped = 0
+    def _chunks(self, left: int) -> Iterator[bytes]:
+        """Yield the chunks without their first ``left`` lines."""
         for data, lines in self._generated():
-            if skipped + lines <= self._position and skipped < self._position:
-                skipped += lines
-                continue
-            if skipped < self._position:
-                rest = data.split(b"\n", self._position - skipped)[-1]
-                skipped = self._position
-                if rest:
-                    yield rest
-                continue
-            yield data
+            skipped = min(left, lines)
+            left -= skipped
+            if skipped < lines:
+                yield data.split(b"\n", skipped)[-1] if skipped else data
 
     def _generated(self) -> Iterator[tuple[bytes, int]]:
         if self._what == "payments":

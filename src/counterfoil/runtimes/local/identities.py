@@ -102,7 +102,8 @@ class IdentityRuns:
             self._connection.execute("DELETE FROM identity_runs WHERE run = ?", (run.run,))
         hashes = np.concatenate([part[0] for part in parts])
         sequences = np.concatenate([part[1] for part in parts])
-        order = np.lexsort((sequences, hashes))
+        # Timsort finds the sorted runs and merges them; runs come oldest first, so equal hashes keep their order.
+        order = np.argsort(hashes, kind="stable")
         return self._write_run(runs[-1].run, runs[0].level + 1, hashes[order], sequences[order])
 
     def _write_run(self, number: int, level: int, hashes: Entries, sequences: Entries) -> Run:

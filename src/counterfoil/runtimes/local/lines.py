@@ -13,6 +13,7 @@ import msgspec
 import numba as nb
 import numpy as np
 
+from counterfoil.events.words import PADDING, load_word, padded, store_word
 from counterfoil.rules.definition import Outcome
 from counterfoil.runtimes.local.arrays import Bytes, Lengths, Words, heap_of
 from counterfoil.runtimes.local.records import Records
@@ -53,7 +54,7 @@ class LineEncoder:
         """Return one line for each record; ``decided_at`` is in microseconds since 1970."""
         glue, middle = _glue(records, decided_at, detector)
         features = self._feature_texts(records)
-        out = np.empty(_bound(records, glue, features), np.uint8)
+        out = np.empty(_bound(records, glue, features) + PADDING, np.uint8)
         size = _write_lines(
             out,
             glue,
@@ -82,10 +83,14 @@ def _glue(records: Records, decided_at: int, detector: str) -> tuple[Texts, Word
     tuple
         The pieces, and (n,) which of them each line has in its middle.
     """
-    # The bits of a score from 0 to 1 leave the two highest free.
-    keys, index = np.unique(
-        records.score.view(np.int64) | (records.outcome.astype(np.int64) << np.int64(62)), return_inverse=True
-    )
+    # The bits of a score from 0 to 1 leave the two highest free. Most decisions have neither score nor outcome, so only
+    # the others are sorted.
+    words = records.score.view(np.int64) | (records.outcome.astype(np.int64) << np.int64(62))
+    index = np.zeros(len(words), np.int64)
+    raised = np.flatnonzero(words)
+    others, of_others = np.unique(words[raised], return_inverse=True)
+    keys = np.concatenate([np.zeros(1, np.int64), others])
+    index[raised] = of_others + 1
     scores = (keys & np.int64(2**62 - 1)).view(np.float64).tolist()
     outcomes = ((keys >> np.int64(62)) & np.int64(3)).tolist()
     middles = [
@@ -94,7 +99,8 @@ def _glue(records: Records, decided_at: int, detector: str) -> tuple[Texts, Word
     ]
     end = b',"detector":' + msgspec.json.encode(detector) + b',"late":'
     pieces = [*_CONSTANTS, end + b"false", end + b"true", *middles]
-    return heap_of(pieces), index.reshape(-1).astype(np.int64) + len(_CONSTANTS) + 2
+    heap, start, length = heap_of(pieces)
+    return (padded(heap), start, length), index + len(_CONSTANTS) + 2
 
 
 def _bound(records: Records, glue: Texts, features: Texts) -> int:
@@ -120,6 +126,14 @@ def feature_objects(features: Words, nulls: Bytes, columns: Sequence[tuple[str, 
 def _copy(out: Bytes, at: int, heap: Bytes, start: int, length: int) -> int:
     for byte in range(length):
         out[at + byte] = heap[start + byte]
+    return at + length
+
+
+@nb.njit(nogil=True, cache=True, forceinline=True)
+def _glued(out: Bytes, at: int, heap: Bytes, start: int, length: int) -> int:
+    """Copy a piece of a padded heap a word at a time: more than half of a line's bytes go this way."""
+    for byte in range(0, length, 8):
+        store_word(out, at + byte, load_word(heap, start + byte))
     return at + length
 
 
@@ -230,25 +244,25 @@ def _write_lines(
     feature_heap, feature_start, feature_length = features
     at = 0
     for row in range(len(position)):
-        at = _copy(out, at, glue_heap, glue_start[_ID], glue_length[_ID])
+        at = _glued(out, at, glue_heap, glue_start[_ID], glue_length[_ID])
         if id_length[row] < 0:
             at = _integer(out, at, position[row])
         else:
             at = _escaped(out, at, id_heap, id_start[row], id_length[row])
-        at = _copy(out, at, glue_heap, glue_start[_POSITION], glue_length[_POSITION])
+        at = _glued(out, at, glue_heap, glue_start[_POSITION], glue_length[_POSITION])
         at = _integer(out, at, position[row])
-        at = _copy(out, at, glue_heap, glue_start[_TIME], glue_length[_TIME])
+        at = _glued(out, at, glue_heap, glue_start[_TIME], glue_length[_TIME])
         at = _time(out, at, time[row])
         piece = middle[row]
-        at = _copy(out, at, glue_heap, glue_start[piece], glue_length[piece])
+        at = _glued(out, at, glue_heap, glue_start[piece], glue_length[piece])
         if finding_length[row] < 0:
-            at = _copy(out, at, glue_heap, glue_start[_NO_FINDING], glue_length[_NO_FINDING])
+            at = _glued(out, at, glue_heap, glue_start[_NO_FINDING], glue_length[_NO_FINDING])
         else:
             at = _copy(out, at, finding_heap, finding_start[row], finding_length[row])
         piece = _LATE + late[row]
-        at = _copy(out, at, glue_heap, glue_start[piece], glue_length[piece])
+        at = _glued(out, at, glue_heap, glue_start[piece], glue_length[piece])
         if feature_length[row] >= 0:
-            at = _copy(out, at, glue_heap, glue_start[_FEATURES], glue_length[_FEATURES])
+            at = _glued(out, at, glue_heap, glue_start[_FEATURES], glue_length[_FEATURES])
             at = _copy(out, at, feature_heap, feature_start[row], feature_length[row])
-        at = _copy(out, at, glue_heap, glue_start[_END], glue_length[_END])
+        at = _glued(out, at, glue_heap, glue_start[_END], glue_length[_END])
     return at
