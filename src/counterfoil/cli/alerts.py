@@ -1,2 +1,115 @@
+"""``counterfoil alerts``: episodes that want somebody's attention, filtered and followed."""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
-def register(application: typer.Typer, panel: str) -> None: ...
+
+from counterfoil.cli.console import examples, outcome_style, output, write_json
+from counterfoil.cli.decisions import OutcomeName
+from counterfoil.cli.options import (
+    Follow,
+    JsonLines,
+    Limit,
+    SecretEnvironment,
+    Since,
+    State,
+    Until,
+    limit_of,
+    moment,
+    open_log,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from counterfoil.runtimes.local.store import StoredAlert
+
+
+def alerts(
+    state: State = Path("state"),
+    outcome: Annotated[OutcomeName | None, typer.Option(help="Only alerts whose worst outcome is this.")] = None,
+    rule: Annotated[str | None, typer.Option(metavar="NAME", help="Only alerts of this rule.")] = None,
+    identifier: Annotated[str | None, typer.Option("--id", metavar="ALERT", help="Only this alert.")] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    follow: Follow = False,
+    as_json: JsonLines = False,
+    secret_env: SecretEnvironment = None,
+) -> None:
+    """List alerts in the order in which they were opened; a run may go on meanwhile.
+
+    Hits of one rule on the same customer, card or pair of accounts are one alert until it has been quiet for long enough.
+    With --follow an alert that goes on is shown again.
+    """
+    from counterfoil.runtimes.local.values import time_text
+
+    start, end = moment(since, "--since"), moment(until, "--until")
+    first = None if start is None else time_text(start)
+    past = None if end is None else time_text(end)
+
+    def wanted(alert: StoredAlert) -> bool:
+        content = alert.content
+        return (
+            (outcome is None or content["outcome"] == outcome.value)
+            and (identifier is None or alert.alert == identifier)
+            and (first is None or content["last"] >= first)
+            and (past is None or content["opened"] < past)
+        )
+
+    last = limit_of(limit, as_json)
+    plain = outcome is None and identifier is None and first is None and past is None
+    with open_log(state, secret_env) as log:
+        found: Iterable[StoredAlert] = filter(wanted, log.alerts(rule, follow=follow, last=last if plain else None))
+        if not plain and last is not None and not follow:
+            found = deque(found, last)
+        try:
+            _print(found, as_json)
+        except KeyboardInterrupt:
+            return
+
+
+def _print(found: Iterable[StoredAlert], as_json: bool) -> None:
+    console = output()
+    for alert in found:
+        if as_json:
+            write_json({**alert.content, "position": alert.position})
+            sys.stdout.flush()
+        else:
+            print_alert(console, alert.content)
+
+
+def print_alert(console: Console, content: dict[str, Any]) -> None:
+    """Print one alert: when, how bad, whose, and why."""
+    from rich.text import Text
+
+    opened, last = (content[name].replace("T", " ").removesuffix("Z")[:19] for name in ("opened", "last"))
+    count = content["decisions"]
+    key = ", ".join(f"{name} {value}" for name, value in content["key"].items())
+    text = Text.assemble(
+        (opened, "dim"), "  ", (f"{content['outcome']:<7}", outcome_style(content["outcome"])),
+        f"  {content['score']:.2f}  ", (content["alert"], "bold"), ("  " + key if key else "", "cyan"),
+    )  # fmt: skip
+    if count > 1:
+        text.append(f"\n    {count:,} payments until {last}, the last of them {content['last_id']}", "dim")
+    else:
+        text.append(f"\n    payment {content['last_id']}", "dim")
+    for reason in content["reasons"]:
+        text.append(f"\n    {reason}")
+    console.print(text, soft_wrap=True)
+
+
+def register(application: typer.Typer, panel: str) -> None:
+    """Add the command to the program."""
+    epilog = examples(
+        "alerts --state state",
+        "alerts --state state --rule structuring --since 2026-01-20",
+        "alerts --state state --follow --json",
+    )
+    application.command("alerts", rich_help_panel=panel, epilog=epilog)(alerts)

@@ -40,6 +40,11 @@ def write_json(value: Any, indent: bool = False) -> None:
     sys.stdout.write(data.decode() + "\n")
 
 
+def outcome_style(outcome: str) -> str:
+    """Return how an outcome is coloured everywhere."""
+    return {"approve": "green", "review": "yellow", "block": "bold red"}[outcome]
+
+
 def print_error(error: CounterfoilError) -> None:
     """Show an error on standard error: a wrong definition with all its problems, one below the other."""
     console = messages()

@@ -1,2 +1,133 @@
+"""``counterfoil explain``: a past decision, performed again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
-def register(application: typer.Typer, panel: str) -> None: ...
+
+from counterfoil.cli.console import examples, outcome_style, output, write_json
+from counterfoil.cli.options import Json, SecretEnvironment, State, open_log
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+    from counterfoil.runtimes.local.explain import Explanation
+
+_RESULTS = {"hit": "bold red", "failed": "red", "no": "dim"}
+
+
+def explain(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="The event's id; where it has none, its position.")],
+    state: State = Path("state"),
+    every: Annotated[bool, typer.Option("--all", help="Show features without a value and rules that did not hit, too.")] = False,
+    as_json: Json = False,
+    secret_env: SecretEnvironment = None,
+) -> None:
+    """Perform a past decision again from the journal: inputs, features, rules with what they saw, versions.
+
+    The exit code is 1 when the repeat is not the recorded decision, bit for bit.
+    """
+    with open_log(state, secret_env) as log:
+        found = log.explain(identifier)
+    if as_json:
+        write_json(found.as_dict(), indent=True)
+    else:
+        _print(found, every)
+    if not found.equal:
+        raise typer.Exit(1)
+
+
+def _print(found: Explanation, every: bool) -> None:
+    from rich import box
+    from rich.columns import Columns
+    from rich.console import Group
+    from rich.panel import Panel
+    from rich.text import Text
+
+    inputs = {name: value for name, value in found.inputs.items() if every or value is not None}
+    features = {name: value for name, value in found.features.items() if every or value is not None}
+    head = Text.assemble(
+        (found.outcome, outcome_style(found.outcome)), f"  score {found.score:.3f}", ("  late" if found.late else "", "yellow"),
+        "\n", ("\n".join(f"• {reason}" for reason in found.reasons) or "no rule hit"),
+    )  # fmt: skip
+    versions = Text(
+        f"event {found.event_time}   decided {found.decided_at}   position {found.position:,}\n"
+        f"detector {found.detector}   performed again with {found.replayed_events:,} events in {found.seconds:.2f} s",
+        "dim",
+    )
+    verdict = (
+        Text("✓ the repeat equals the record, every feature included, bit for bit", "green")
+        if found.equal
+        else Text(
+            f"✗ the repeat differs from the record ({found.recorded['outcome']}, score {found.recorded['score']:.3f})", "bold red"
+        )
+    )
+    parts: list[RenderableType] = [head, Text(), versions, verdict]
+    console = output()
+    console.print(Panel(Group(*parts), title=f"[bold]{found.id}[/]", box=box.ROUNDED, padding=(0, 1)))
+    console.print(Panel(_pairs(inputs), title="inputs", box=box.ROUNDED, padding=(0, 1)))
+    console.print(_rules(found, every))
+    halves = _halves(features)
+    title = f"features ({len(features):,} of {len(found.features):,})"
+    console.print(Panel(Columns([_pairs(half) for half in halves], padding=(0, 4)), title=title, box=box.ROUNDED))
+
+
+def _halves(values: dict[str, Any]) -> list[dict[str, Any]]:
+    items = list(values.items())
+    middle = (len(items) + 1) // 2
+    return [dict(items[:middle]), dict(items[middle:])]
+
+
+def _pairs(values: dict[str, Any]) -> Table:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for name, value in values.items():
+        table.add_row(f"[cyan]{name}[/]", value_text(value))
+    return table
+
+
+def value_text(value: Any) -> str:
+    """Return a value as people read it.
+
+    Examples
+    --------
+    >>> value_text(None), value_text(True), value_text(0.30000000000000004)
+    ('–', 'yes', '0.3')
+    """
+    from rich.markup import escape
+
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.6g}"
+    return escape(str(value))
+
+
+def _rules(found: Explanation, every: bool) -> Table:
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE, pad_edge=False, header_style="bold", show_lines=False)
+    for name in ("rule", "said", "score", "saw"):
+        table.add_column(name, justify="right" if name == "score" else "left")
+    shown = [rule for rule in found.rules if every or rule.result != "no"]
+    for rule in shown:
+        style = _RESULTS[rule.result]
+        saw = ", ".join(f"[cyan]{name}[/] {value_text(value)}" for name, value in rule.values.items())
+        table.add_row(f"[{style}]{escape(rule.name)}[/]", rule.result, f"{rule.score:.2f}", f"{saw}\n[dim]{escape(rule.when)}[/]")
+    rest = len(found.rules) - len(shown)
+    table.caption = f"{rest} rules did not hit; --all shows what they saw" if rest else None
+    return table
+
+
+def register(application: typer.Typer, panel: str) -> None:
+    """Add the command to the program."""
+    epilog = examples("explain t50a055247fce1493 --state state", "explain 4711 --state state --json")
+    application.command("explain", rich_help_panel=panel, epilog=epilog)(explain)

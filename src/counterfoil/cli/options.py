@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,7 @@ from counterfoil.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from counterfoil.detector import Detector
+    from counterfoil.runtimes.local.log import StateLog
 
 
 class InputFormat(StrEnum):
@@ -62,6 +64,44 @@ Shards = Annotated[int, typer.Option("--shards", min=1, max=1024, help="Parts th
 Threads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="Threads that decide.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for scripts.")]
 State = Annotated[Path, typer.Option("--state", metavar="DIR", help="The state folder of a run.")]
+SecretEnvironment = Annotated[
+    str | None,
+    typer.Option("--secret-env", metavar="NAME", help="The environment variable that holds the run's secret."),
+]
+Since = Annotated[str | None, typer.Option("--since", metavar="TIME", help="Only events from this time on.")]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only events before this time.")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Wait for new ones, until Ctrl-C.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Write JSON for scripts, one object a line.")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", min=0, help="Only the newest so many; 0 for all. People see 25, scripts all.")
+]
+
+LIMIT = 25
+"""How many lines people see where they say nothing else."""
+
+
+def limit_of(given: int | None, as_json: bool) -> int | None:
+    """Return how many of the newest are wanted; None for all."""
+    if given is None:
+        return None if as_json else LIMIT
+    return given or None
+
+
+def secret_of(variable: str | None) -> bytes | None:
+    """Return the secret that an environment variable holds."""
+    if variable is None:
+        return None
+    value = os.environ.get(variable)
+    if not value:
+        raise ConfigurationError(f"--secret-env: {variable} is not set; export {variable}=…")
+    return value.encode()
+
+
+def open_log(state: Path, secret_env: str | None) -> StateLog:
+    """Return a reader of a state folder."""
+    from counterfoil.runtimes.local.log import StateLog
+
+    return StateLog(state, secret_of(secret_env))
 
 
 def format_of(path: str, given: InputFormat | None) -> InputFormat:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from counterfoil.runtimes.local.summary import RunSummary
 
 _STYLES = {"approve": "green", "review": "yellow", "block": "bold red"}
-_BAR = 14
+_BAR = 12
 _WIDE = 110
 """From so many columns on, stories stand beside the alerts; below it, under them."""
 
@@ -38,19 +38,16 @@ def story_words(story: str) -> str:
 
 def screen(session: Session, height: int, width: int) -> RenderableType:
     """Return the whole screen."""
-    layout = Layout()
-    stories = _stories(session)
-    top = Layout(_top(session), size=5)
+    layout, body = Layout(), Layout()
+    stories, top = _stories(session), 7
     if width >= _WIDE:
-        body = Layout()
-        rows = max(height - 5 - 4, 3)
-        body.split_row(Layout(_alerts(session, rows), ratio=3), Layout(stories, size=46))
+        rows = max(height - top - 2, 2)
+        body.split_row(Layout(_alerts(session, rows)), Layout(stories, size=48))
     else:
-        body = Layout()
-        below = len(FRAUD_STORIES) + 4
-        rows = max(height - 5 - 4 - below, 2)
+        below = len(FRAUD_STORIES) + 3
+        rows = max(height - top - below - 2, 2)
         body.split_column(Layout(_alerts(session, rows)), Layout(stories, size=below))
-    layout.split_column(top, body)
+    layout.split_column(Layout(_top(session), size=top), body)
     return layout
 
 
@@ -76,7 +73,7 @@ def _top(session: Session) -> Panel:
     if session.behind:
         note.append("   slower than asked for", "yellow")
     return Panel(
-        Group(grid, Text.assemble(bar, note, justify="center")),
+        Group(grid, Text(), Text.assemble(bar, note, justify="center")),
         title=f"[bold]counterfoil[/] [dim]{session.detector.version}[/]",
         box=box.ROUNDED,
         padding=(0, 1),
@@ -84,26 +81,23 @@ def _top(session: Session) -> Panel:
 
 
 def _number(value: str, name: str) -> Text:
-    return Text.assemble((value, "bold cyan"), " ", (name, "dim"))
+    return Text.assemble((value, "bold cyan"), "\n", (name, "dim"), justify="center")
 
 
 def _alerts(session: Session, rows: int) -> Panel:
-    table = Table(box=None, expand=True, pad_edge=False, header_style="dim")
-    table.add_column("", width=1)
-    table.add_column("when", no_wrap=True, width=11)
-    table.add_column("rule", no_wrap=True, max_width=24)
-    table.add_column("why", ratio=1, no_wrap=True, overflow="ellipsis")
     with session.lock:
-        latest = list(session.latest)[-rows:]
+        latest = list(session.latest)[-(rows // 2) :]
+    lines = []
     for each in reversed(latest):
-        table.add_row(
-            _mark(each),
-            Text(_time(each.time)[5:], "dim"),
-            Text(each.rule, _STYLES[each.outcome]),
-            each.reason,
-        )
-    legend = "[yellow]review[/] [red]block[/]   [green]●[/] fraud [dim]○[/] genuine"
-    return Panel(table, title="latest alerts", subtitle=legend, box=box.ROUNDED, padding=(0, 1))
+        more = f" and {each.more} more" if each.more else ""
+        head = Text.assemble(
+            _mark(each), "  ", (_time(each.time)[5:], "dim"), "  ", (f"{each.outcome:<7}", _STYLES[each.outcome]),
+            (each.rule, "bold"), (more, "dim"),
+            no_wrap=True, overflow="ellipsis",
+        )  # fmt: skip
+        lines += [head, Text(f"   {each.reason}", no_wrap=True, overflow="ellipsis")]
+    legend = "[green]●[/] really fraud  [dim]○[/] genuine"
+    return Panel(Group(*lines), title="latest alerts", subtitle=legend, box=box.ROUNDED, padding=(0, 1))
 
 
 def _mark(each: Shown) -> Text:
@@ -166,12 +160,14 @@ def print_summary(console: Console, session: Session, summary: RunSummary) -> No
     console.print()
     console.print(
         f"[bold]{summary.events:,} events in {summary.seconds:,.1f} s[/] ({summary.events_per_second:,.0f} a second), "
-        f"each journaled before it was decided for good: p50 {_milliseconds(p50)}, p99 {_milliseconds(p99)}"
+        f"from reading to a durable decision p50 {_milliseconds(p50)}, p99 {_milliseconds(p99)}",
+        soft_wrap=True,
     )
     console.print(
         f"{summary.decided:,} decided, {summary.observed:,} observed, {summary.duplicates:,} duplicates, "
         f"{summary.dead_letters:,} dead letters; {summary.alerts:,} alerts over "
-        f"{max((score.last_time - score.first_time) / 86_400_000_000, 0):,.0f} days of the bank"
+        f"{max((score.last_time - score.first_time) / 86_400_000_000, 0):,.0f} days of the bank",
+        soft_wrap=True,
     )
     if session.behind:
         console.print(f"[yellow]This machine could not hold {session.settings.rate:,.0f} events a second.[/]")
@@ -180,9 +176,10 @@ def print_summary(console: Console, session: Session, summary: RunSummary) -> No
     console.print(
         f"[bold]{score.frauds_flagged:,} of {score.frauds:,}[/] fraudulent payments caught "
         f"({score.value_saved / 100:,.0f} of {(score.value_saved + score.value_lost) / 100:,.0f} in value), "
-        f"precision {_share(score.precision)}"
+        f"precision {_share(score.precision)}",
+        soft_wrap=True,
     )
-    known = ", ".join(f"{count:,} × {name}" for name, count in session.entities.items() if count)
+    known = ", ".join(f"{count:,} × {name}" for name, count in session.entities.items() if count and "<" not in name)
     if known:
         console.print(f"[dim]state at the end: {known}[/]", soft_wrap=True)
     console.print()
@@ -193,25 +190,18 @@ def print_summary(console: Console, session: Session, summary: RunSummary) -> No
 
 def _verdict(session: Session) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False, header_style="bold")
-    table.add_column("fraud")
-    table.add_column("payments", justify="right")
-    table.add_column("caught", justify="right")
-    table.add_column("its innocent twin")
-    table.add_column("payments", justify="right")
-    table.add_column("left alone", justify="right")
+    table.add_column("fraud", no_wrap=True)
+    table.add_column("caught", justify="right", no_wrap=True)
+    table.add_column("its innocent twin", no_wrap=True)
+    table.add_column("left alone", justify="right", no_wrap=True)
     stories = session.score.stories
     for index, story in enumerate(FRAUD_STORIES):
         twin = TWINS[story]
         payments, caught = stories[index].tolist()
         innocent, bothered = stories[STORIES.index(twin)].tolist()
-        table.add_row(
-            story_words(story),
-            f"{payments:,}",
-            f"[green]{caught / payments:.0%}[/]" if payments else "–",
-            story_words(twin),
-            f"{innocent:,}",
-            f"{1 - bothered / innocent:.0%}" if innocent else "–",
-        )
+        found = f"[green]{caught:,}[/] of {payments:,}" if payments else "–"
+        alone = f"{innocent - bothered:,} of {innocent:,}" if innocent else "–"
+        table.add_row(story_words(story), found, story_words(twin), alone)
     return table
 
 

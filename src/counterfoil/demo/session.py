@@ -29,7 +29,9 @@ from counterfoil.runtimes.local.runtime import LocalRuntime
 from counterfoil.runtimes.local.summary import LatencyTally
 
 if TYPE_CHECKING:
+    from counterfoil.decisions.decided import AlertChange, Decided
     from counterfoil.detector import Detector
+    from counterfoil.events.batch import Batch
     from counterfoil.runtimes.local.pipeline import GroupReport
     from counterfoil.runtimes.local.summary import RunSummary
 
@@ -81,6 +83,8 @@ class Shown:
     reason: str
     truth: str | None
     """The fraud story behind it; None for a genuine payment."""
+    more: int = 0
+    """How many alerts more the same payment opened."""
 
 
 @dataclass(slots=True)
@@ -292,7 +296,7 @@ class Session:
             while len(self._rates) > 2 and now - self._rates[0][0] > _RATE_SECONDS:
                 self._rates.popleft()
 
-    def _look_at(self, batch: Any, decided: Any) -> None:
+    def _look_at(self, batch: Batch, decided: Decided) -> None:
         assert self._source is not None
         if not len(batch):
             return
@@ -315,19 +319,32 @@ class Session:
         score.stories[:, 1] += np.bincount(story[told & flagged], minlength=len(STORIES))
         score.first_time = score.first_time or int(batch.time[0])
         score.last_time = max(score.last_time, int(batch.time[-1]))
+        opened: dict[int, list[AlertChange]] = {}
         for change in decided.alerts:
             if change.opened:
-                self.latest.append(self._shown(batch, decided, change, fraud, story))
+                opened.setdefault(change.column, []).append(change)
+        for changes in opened.values():
+            self.latest.append(self._shown(batch, decided, changes, fraud, story))
 
-    def _shown(self, batch: Any, decided: Any, change: Any, fraud: Any, story: Any) -> Shown:
+    def _shown(
+        self,
+        batch: Batch,
+        decided: Decided,
+        changes: list[AlertChange],
+        fraud: npt.NDArray[np.bool_],
+        story: npt.NDArray[np.int8],
+    ) -> Shown:
+        """Return one payment's alerts as one: that of the rule that weighs most."""
         assert self._runtime is not None
-        column = change.column
+        column, rules = changes[0].column, self.detector.rules
+        hits = [number for change in changes for number in change.rules]
         rule, reason = "policy", "the score alone"
-        if change.rules:
-            rule = self.detector.rules[change.rules[0]].name
-            reason = self._runtime.program.explain_hit(batch, decided, column, change.rules[0])[1]
+        if hits:
+            heaviest = max(hits, key=lambda number: rules[number].score)
+            rule = rules[heaviest].name
+            reason = self._runtime.program.explain_hit(batch, decided, column, heaviest)[1]
         truth = None
         if fraud[column]:
             truth = FRAUD_STORIES[story[column]] if 0 <= story[column] < len(FRAUD_STORIES) else "fraud"
         time_ = int(batch.time[decided.rows[column]])
-        return Shown(time_, _OUTCOMES[decided.outcome[column]], float(decided.score[column]), rule, reason, truth)
+        return Shown(time_, _OUTCOMES[decided.outcome[column]], float(decided.score[column]), rule, reason, truth, len(changes) - 1)
