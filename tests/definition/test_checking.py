@@ -257,6 +257,12 @@ policy: {block: follows > 2, combine: sum}
     assert found[1].hint == 'did you mean "good_1h"?'
 
 
+def test_what_is_aggregated_is_made_of_fields_alone() -> None:
+    base = "features:\n  - {name: a, count: payment, by: card}\n"
+    problem = only(f"{base}  - {{name: b, count: payment, by: card, where: a > 3}}\n")
+    assert (problem.found, problem.allowed) == ('"a", a feature', "fields of payment")
+
+
 def test_a_feature_may_use_only_those_before_it() -> None:
     problem = only("features:\n  - {name: a, expr: b + 1}\n  - {name: b, expr: latitude + 1}\n")
     assert "defined later" in problem.found
@@ -371,6 +377,12 @@ def test_a_wrong_detector_made_in_python(change: dict[str, Any], path: str) -> N
     with pytest.raises(DefinitionError) as caught:
         check_detector(replace(GOOD, **change))
     assert path in [problem.path for problem in caught.value.problems], str(caught.value)
+
+
+def test_too_many_rules_are_refused() -> None:
+    rules = tuple(Rule(f"r{number}", "true") for number in range(1_001))
+    with pytest.raises(DefinitionError, match="rules: found 1,001; allowed: at most 1,000"):
+        check_detector(replace(GOOD, rules=rules))
 
 
 def test_too_many_values_are_refused() -> None:
