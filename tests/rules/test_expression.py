@@ -252,6 +252,31 @@ def test_overflow_fails_and_never_gives_a_wrong_number(text: str, value: Any) ->
     assert Twin(TYPES, LISTS).evaluate(text, ROW | {"n": 2**63 - 1}).value == value
 
 
+@pytest.mark.parametrize("units", [-(2**63), -(2**63) + 1, -(2**63) + 900, 2**63 - 900, 2**63 - 500, 2**63 - 1])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "floor(points)",
+        "ceil(points)",
+        "round(points)",
+        "round(points, 1)",
+        "floor(round(points, 1))",
+        "-points",
+        "abs(points)",
+        "points + points",
+        "points - 1",
+        "points + 1",
+        "points * 2",
+        "points * -1",
+        "points % -0.001",
+        "cast(points as bigint)",
+    ],
+)
+def test_arithmetic_at_the_ends_of_64_bits(text: str, units: int) -> None:
+    points = Decimal(units).scaleb(-3)
+    assert evaluate(text, points=points) == Twin(TYPES, LISTS).evaluate(text, ROW | {"points": points}).value
+
+
 def test_infinite_and_undefined_floats_are_null() -> None:
     assert evaluate("x", x=float("nan")) is None
     assert evaluate("ratio > 1", ratio=float("inf")) is None

@@ -749,8 +749,7 @@ def _cast_to(target: object, operand: Operation) -> Operation | None:
         if operand.is_null or base in (Base.INT, Base.BOOL):
             return Operation(operand.code, INT, operand.arguments, operand.first, operand.second)
         if base is Base.MONEY:
-            unit = 10**operand.type.scale
-            return strict(Code.UNIT, INT, strict(Code.ROUND, operand.type, operand, first=unit), first=unit)
+            return strict(Code.UNIT, INT, operand, first=10**operand.type.scale)
         return strict(Code.TO_INT, INT, operand) if base is Base.FLOAT else None
     if target is exp.DataType.Type.BOOLEAN:
         if operand.is_null or base is Base.BOOL:

@@ -44,7 +44,7 @@ class Code(IntEnum):
     FLOOR = 9
     CEIL = 10
     UNIT = 11
-    """An exact number over ``first``, which divides it."""
+    """An exact number over ``first``, half away from zero."""
     FLOAT_ROUND = 12
     """A float to ``first`` decimal digits, half away from zero."""
     FLOAT_FLOOR = 13
@@ -159,6 +159,25 @@ _DAY = np.int64(86_400_000_000)
 @nb.njit(inline="always")
 def _bad(null: np.uint8, condition: bool, byte: np.uint8) -> np.uint8:
     return byte if condition and null == 0 else null
+
+
+# numba tells LLVM that signed arithmetic never wraps around, and LLVM then leaves out a check that it did. Unsigned
+# arithmetic may wrap.
+
+
+@nb.njit(inline="always")
+def _add(x: np.int64, y: np.int64) -> np.int64:
+    return np.int64(np.uint64(x) + np.uint64(y))
+
+
+@nb.njit(inline="always")
+def _subtract(x: np.int64, y: np.int64) -> np.int64:
+    return np.int64(np.uint64(x) - np.uint64(y))
+
+
+@nb.njit(inline="always")
+def _multiply(x: np.int64, y: np.int64) -> np.int64:
+    return np.int64(np.uint64(x) * np.uint64(y))
 
 
 @nb.njit(inline="always")
@@ -407,19 +426,19 @@ def run(  # noqa: C901 - one switch, and each of its branches a loop of a line o
             elif op == _ADD:
                 for i in range(n):
                     x, y = r[a, i], r[b, i]
-                    z = x + y
+                    z = _add(x, y)
                     r[t, i] = z
                     null[t, i] = _bad(null[t, i], ((x ^ z) & (y ^ z)) < 0, two)
             elif op == _SUBTRACT:
                 for i in range(n):
                     x, y = r[a, i], r[b, i]
-                    z = x - y
+                    z = _subtract(x, y)
                     r[t, i] = z
                     null[t, i] = _bad(null[t, i], ((x ^ y) & (x ^ z)) < 0, two)
             elif op == _MULTIPLY:
                 for i in range(n):
                     x, y = r[a, i], r[b, i]
-                    z = x * y
+                    z = _multiply(x, y)
                     r[t, i] = z
                     # A product that wrapped around is off by 2**64 or more; rounding alone never by more than 2**12.
                     off = np.float64(x) * np.float64(y) - np.float64(z)
@@ -443,11 +462,11 @@ def run(  # noqa: C901 - one switch, and each of its branches a loop of a line o
                     r[t, i] = rest - y if rest != 0 and (x ^ y) < 0 else rest
             elif op == _NEGATE:
                 for i in range(n):
-                    r[t, i] = -r[a, i]
+                    r[t, i] = _subtract(0, r[a, i])
                     null[t, i] = _bad(null[t, i], r[a, i] == _INT_MIN, two)
             elif op == _ABSOLUTE:
                 for i in range(n):
-                    r[t, i] = abs(r[a, i])
+                    r[t, i] = r[a, i] if r[a, i] >= 0 else _subtract(0, r[a, i])
                     null[t, i] = _bad(null[t, i], r[a, i] == _INT_MIN, two)
             # Rounding down never gives more and rounding up never less, unless it wrapped around.
             elif op == _ROUND:
@@ -456,25 +475,28 @@ def run(  # noqa: C901 - one switch, and each of its branches a loop of a line o
                     rest = x % first
                     # Half away from zero: at the half itself, up from 0 on and down below.
                     up = rest > first - rest or (rest == first - rest and x >= 0)
-                    y = x - rest + (first if up else 0)
+                    y = _add(_subtract(x, rest), first if up else 0)
                     r[t, i] = y
                     null[t, i] = _bad(null[t, i], y < x if up else y > x, two)
             elif op == _FLOOR:
                 for i in range(n):
                     x = r[a, i]
-                    y = x - x % first
+                    y = _subtract(x, x % first)
                     r[t, i] = y
                     null[t, i] = _bad(null[t, i], y > x, two)
             elif op == _CEIL:
                 for i in range(n):
                     x = r[a, i]
                     rest = x % first
-                    y = x - rest + (first if rest != 0 else 0)
+                    y = _add(_subtract(x, rest), first if rest != 0 else 0)
                     r[t, i] = y
                     null[t, i] = _bad(null[t, i], y < x, two)
             elif op == _UNIT:
                 for i in range(n):
-                    r[t, i] = r[a, i] // first
+                    x = r[a, i]
+                    rest = x % first
+                    up = rest > first - rest or (rest == first - rest and x >= 0)
+                    r[t, i] = x // first + (1 if up else 0)
             elif op == _CLOCK:
                 for i in range(n):
                     r[t, i] = r[a, i] % first // second
