@@ -10,12 +10,13 @@ import numpy.typing as npt
 
 from counterfoil.errors import ConfigurationError
 from counterfoil.events.generators import habits
+from counterfoil.events.generators.cards import replace_cards
 from counterfoil.events.generators.columns import BLANK, EVENT, EventColumns, in_time_order, merge
 from counterfoil.events.generators.draws import subject_key
 from counterfoil.events.generators.ordinary import live_ordinary_life
 from counterfoil.events.generators.outcomes import outcomes_of
 from counterfoil.events.generators.plan import Plan
-from counterfoil.events.generators.population import Rows, World, build_world
+from counterfoil.events.generators.population import CARDS, Rows, World, build_world
 from counterfoil.events.generators.regular import due, make_calendar
 from counterfoil.events.generators.whereabouts import DAY_MS
 from counterfoil.events.generators.writing import write_ahead
@@ -127,6 +128,7 @@ class PaymentsGenerator:
         payments_a_day = self.customers * self.events_per_customer_day * _PAYMENT_SHARE
         plan = Plan(world, self.seed, start, payments_a_day, self.fraud_share)
         before = plan.before()
+        series = np.zeros(len(world.customers) * CARDS, np.uint8)
         pending = np.concatenate([before, outcomes_of(before)])
         candidates = max(_SLICE_CANDIDATES, self.customers // 20)
         step_ms = DAY_MS / self._candidates_a_day(world)
@@ -141,6 +143,7 @@ class PaymentsGenerator:
             ready = int(np.searchsorted(pool["time"], past))
             merged = merge(rows, pool[:ready])
             pending = pool[ready:]
+            replace_cards(merged, pending, series)
             if end is not None and past >= end:
                 merged = merged[: int(np.searchsorted(merged["time"], end))]
             yield EventColumns(merged, key)

@@ -1,7 +1,7 @@
 """Somebody guesses a password, locks the owner out, and empties the account.
 
-Failed log-ins from a strange device abroad, then one that succeeds; the e-mail, phone or password is changed; within
-the hour, transfers to accounts that the owner never paid.
+Failed log-ins from a strange device, mostly abroad, then one that succeeds; the e-mail, phone or password is changed;
+within the hour, transfers to accounts that the owner never paid.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from counterfoil.events.generators.stories.telling import Story, Telling
 def _tell(telling: Telling) -> None:
     victim = telling.stays_at_home(0)[:, None]
     device = telling.strange_device()
-    country = telling.strange_country(1)
+    country = telling.connection(1)
     # Six guesses at most; the last of them is half a minute before the one that is right.
     guesses = telling.steps_below(3, 6, 2) & victim
     time = telling.start[:, None] + np.cumsum(telling.minutes(0.1, 0.8, 3, 6), axis=1)

@@ -20,7 +20,7 @@ def _tell(telling: Telling) -> None:
     lots = telling.lots
     owners = lots.whole(0, telling.world.people - 1, 0, NUMBERS_TRIED)
     device = telling.strange_device()
-    country = telling.strange_country(1)
+    country = telling.connection(1)
     merchant = telling.shops(ONLINE, telling.pick(_TRIED, 2), 3)[:, None]
     tried = telling.start[:, None] + np.cumsum(telling.minutes(0.3, 2.5, 4, NUMBERS_TRIED), axis=1)
     stolen = telling.steps_below(4, NUMBERS_TRIED, 5)

@@ -38,8 +38,9 @@ def _tell(telling: Telling) -> None:
     present &= telling.reasons(victims, paid)[1] == AT_HOME
     telling.pay(paid, merchant[:, None], telling.money(8, 90, 6, VICTIMS), person=victims, when=present)
     sold = telling.start + (lots.between(17, 26, 7) * DAY_MS).astype(np.int64)
-    device = telling.strange_device()[:, None] * 64 + np.arange(VICTIMS) // 3
-    country = telling.strange_country(8)
+    # One device serves one to four cards.
+    device = telling.strange_device()[:, None] * 64 + np.arange(VICTIMS) // lots.whole(1, 4, 25)[:, None]
+    country = telling.connection(8)
     begin = sold[:, None] + telling.minutes(0, 6 * 1440, 9, VICTIMS)
     for use in range(_USES):
         begin = begin + telling.minutes(2, 90, 10 + use, VICTIMS)

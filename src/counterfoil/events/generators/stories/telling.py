@@ -143,11 +143,13 @@ class Telling:
         """Return a device that no customer has, another for each telling."""
         return np.asarray(STRANGE_DEVICES + (STORIES.index(self.story.name) << 48) + self.lots.number.astype(np.int64))
 
-    def strange_country(self, label: int) -> Numbers:
-        """Return a country that is not the person's."""
+    def connection(self, label: int) -> Numbers:
+        """Return the country that a fraudster's connection comes from: in three of five cases not the person's."""
         count = int(self.world.cities[:, 1].max()) + 1
         home = self.world.customers["country"][self.person].astype(np.int64)
-        return (home + self.lots.whole(1, count - 1, label)) % count
+        # Who knows the trade rents a computer in the victim's country.
+        hidden = self.lots.chance(0.4, label + 1000)
+        return np.asarray(np.where(hidden, home, (home + self.lots.whole(1, count - 1, label)) % count))
 
     # People and places.
 
