@@ -85,9 +85,7 @@ class Program:
         self._combination = COMBINATIONS.index(detector.policy.combine)
         self._decides = np.array([kind.decide for kind in detector.schema.kinds], np.bool_)
         self._duplicates = Duplicates(detector.dedupe)
-        self._episodes = Episodes(
-            detector.rules, {name: fields.index(each) for name, each in episode_fields.items()}
-        )
+        self._episodes = Episodes(detector.rules, {name: fields.index(each) for name, each in episode_fields.items()})
         self.stages = Stages(
             [planner.pack() for planner in planners],
             [(fields.index(planner.entity.key), fields.index(planner.feed_key)) for planner in planners],
@@ -112,13 +110,13 @@ class Program:
         """
         marked = self._duplicates.mark(batch)
         if marked is None:
-            return self._decide(batch, batch, np.arange(len(batch)), np.zeros(0, np.int64), np.zeros(0, np.int64))
+            return self._decide(batch, np.arange(len(batch)), np.zeros(0, np.int64), np.zeros(0, np.int64))
         duplicate, first = marked
         kept = np.flatnonzero(duplicate == 0)
         repeats = np.flatnonzero(duplicate)
-        return self._decide(batch, batch.take(kept), kept, repeats, first[repeats])
+        return self._decide(batch.take(kept), kept, repeats, first[repeats])
 
-    def _decide(self, batch: Batch, fresh: Batch, kept: Words, duplicates: Words, firsts: Words) -> Decided:
+    def _decide(self, fresh: Batch, kept: Words, duplicates: Words, firsts: Words) -> Decided:
         size = len(fresh)
         decides = self._decides[fresh.kind]
         rows = np.flatnonzero(decides)
@@ -146,11 +144,17 @@ class Program:
         work_nulls[features + rules] = 0
         self._policy.run(fresh, rows, work, work_nulls)
         outcome = np.zeros(m, np.uint8)
-        raised = settle(
-            work, work_nulls, features + rules + 1, features + rules + 2, hits, self._least, m, outcome
-        )
+        raised = settle(work, work_nulls, features + rules + 1, features + rules + 2, hits, self._least, m, outcome)
         decided = Decided(
-            rows, score, outcome, hits, late, work[:features, :m], work_nulls[:features, :m], duplicates, firsts,
+            rows,
+            score,
+            outcome,
+            hits,
+            late,
+            work[:features, :m],
+            work_nulls[:features, :m],
+            duplicates,
+            firsts,
             size - m,
         )
         if raised:

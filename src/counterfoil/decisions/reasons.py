@@ -83,9 +83,7 @@ class Reasons:
         kind, word, null, text = self._read(batch, decided, column, name)
         return "unknown" if null else in_words(kind, word, text)
 
-    def _read(
-        self, batch: Batch, decided: Decided, column: int, name: str
-    ) -> tuple[ValueType, int, bool, str | None]:
+    def _read(self, batch: Batch, decided: Decided, column: int, name: str) -> tuple[ValueType, int, bool, str | None]:
         """Return type, word, whether it is null, and the text of a field of text."""
         if name in self._features:
             row, kind = self._features[name]
@@ -165,7 +163,7 @@ def rfc3339(microseconds: int) -> str:
 def _duration(microseconds: int) -> str:
     """Return a length of time by its two largest units."""
     seconds = abs(microseconds) // 1_000_000
-    parts = []
+    parts: list[str] = []
     for size, unit in _UNITS:
         if seconds >= size and len(parts) < 2:
             parts.append(f"{seconds // size} {unit}")
@@ -175,9 +173,7 @@ def _duration(microseconds: int) -> str:
     return ("-" if microseconds < 0 else "") + (" ".join(parts) or "0 s")
 
 
-def features_of(
-    decided: Decided, column: int, names: Sequence[str], types: Sequence[ValueType]
-) -> Mapping[str, Shown]:
+def features_of(decided: Decided, column: int, names: Sequence[str], types: Sequence[ValueType]) -> Mapping[str, Shown]:
     """Return all features of one decision by name."""
     return {
         name: None if decided.feature_nulls[row, column] else shown(kind, int(decided.features[row, column]))

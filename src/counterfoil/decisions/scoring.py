@@ -15,8 +15,14 @@ COMBINATIONS = ("max", "noisy_or")
 
 @nb.njit(nogil=True, cache=True)
 def score_rules(
-    work: Words, work_nulls: Bytes, first: int, scores: npt.NDArray[np.float64], combination: int, size: int,
-    hits: Bytes, score: npt.NDArray[np.float64],
+    work: Words,
+    work_nulls: Bytes,
+    first: int,
+    scores: npt.NDArray[np.float64],
+    combination: int,
+    size: int,
+    hits: Bytes,
+    score: npt.NDArray[np.float64],
 ) -> None:
     """Read the rules' conditions and combine the scores of those that hit.
 

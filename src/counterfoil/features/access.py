@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba.core import types
+from numba import types
 from numba.extending import intrinsic
 
 
@@ -27,7 +27,7 @@ def _intp(context: Any, builder: Any, value: Any, kind: Any) -> Any:
     return context.cast(builder, value, kind, types.intp)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def load(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ARG001
     """Return ``array[index]`` of a contiguous array."""
 
@@ -39,7 +39,7 @@ def load(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ARG001
     return array.dtype(array, index), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def load2(typing_context: Any, array: Any, first: Any, second: Any) -> Any:  # noqa: ARG001
     """Return ``array[first, second]`` of an array in C order."""
 
@@ -51,7 +51,7 @@ def load2(typing_context: Any, array: Any, first: Any, second: Any) -> Any:  # n
     return array.dtype(array, first, second), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:  # noqa: ARG001
     """Do ``array[index] = value`` of a contiguous array."""
 
@@ -65,7 +65,7 @@ def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:  # no
     return types.void(array, index, value), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def store2(typing_context: Any, array: Any, first: Any, second: Any, value: Any) -> Any:  # noqa: ARG001
     """Do ``array[first, second] = value`` of an array in C order."""
 

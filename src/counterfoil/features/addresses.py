@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir  # noqa: F401  (numba's intrinsics need it loaded)
-from numba.core import types
+from numba import types
 from numba.extending import intrinsic
 
 from counterfoil.events.batch import Words
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def words_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
     """Return a pointer to int64 words from an address."""
 
@@ -27,7 +27,7 @@ def words_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
     return types.CPointer(types.int64)(types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def floats_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
     """Return a pointer to float64 words from an address."""
 

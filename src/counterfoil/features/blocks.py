@@ -1,5 +1,7 @@
-"""Extremes of blocks of 32 and of 1,024 entries of a ring, so that min and max over a window cost little however long
-it is: whole blocks are asked for their extreme, only the ends are read entry by entry.
+"""Extremes of blocks of 32 and of 1,024 entries of a ring.
+
+They make min and max over a window cost little however long it is: whole blocks are asked for their extreme, only the
+ends are read entry by entry.
 
 A block that the window covers in full holds only entries of the window; what a block says while it is being filled, or
 while its oldest entries leave, is never asked.
@@ -11,8 +13,8 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Words
-from counterfoil.features.access import load, load2, store
 from counterfoil.features import layout
+from counterfoil.features.access import load, load2, store
 
 SMALL = 5
 LARGE = 10

@@ -50,9 +50,7 @@ TRACK_OPERATIONS_PRIOR = 14
 TRACK_OPERATION_COUNT_PRIOR = 15
 TRACK_OPERATIONS = 16
 TRACK_OPERATION_COUNT = 17
-TRACK_EDGES_PRIOR = 18
-"""1 where the edges are needed before the event enters."""
-TRACK_COLUMNS = 19
+TRACK_COLUMNS = 18
 
 # A track's part of a record.
 RING = 0

@@ -224,17 +224,14 @@ class StagePlanner:
         only_present
             Whether only those may enter that have all arguments too: for what asks about the latest such event.
         """
-        condition = None
-        if only_where or only_present:
-            parts = [f"({feature.where})"] if feature.where is not None else []
+        parts = [f"({feature.where})"] if feature.where is not None and (only_where or only_present) else []
         if only_present:
             parts += [
                 f"({argument}) IS NOT NULL"
                 for argument in feature.arguments
                 if not self._inputs.always_present(feature.kind, argument)
             ]
-        if only_where or only_present:
-            condition = " AND ".join(parts) or None
+        condition = " AND ".join(parts) or None
         known = (feature.kind, condition, feature.resolution)
         if known not in self._tracks:
             mask = -1 if condition is None else self._inputs.row(condition)
@@ -258,7 +255,12 @@ class StagePlanner:
 
     def pack(self) -> StagePlan:
         """Return the flat tables."""
-        tracks, edges, measures, tallies, operations, divisors = [], [], [], [], [], []  # type: ignore[var-annotated]
+        tracks: list[list[int]] = []
+        edges: list[int] = []
+        measures: list[list[int]] = []
+        tallies: list[list[int]] = []
+        operations: list[list[int]] = []
+        divisors: list[float] = []
         record = 1
         for plan in self.tracks:
             row = [0] * layout.TRACK_COLUMNS

@@ -9,8 +9,8 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Bytes, Words
-from counterfoil.features.access import load, load2, store
 from counterfoil.features import layout, pairs, wide
+from counterfoil.features.access import load, load2, store
 from counterfoil.features.blocks import block_words, fold_block, rebuild_blocks
 
 _STEPS_MAX = 16

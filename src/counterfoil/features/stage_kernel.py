@@ -10,8 +10,8 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Bytes, Words
-from counterfoil.features.access import load, load2, store, store2
 from counterfoil.features import index, layout, pairs
+from counterfoil.features.access import load, load2, store, store2
 from counterfoil.features.addresses import floats_at, words_at
 from counterfoil.features.aggregations.count import count_total
 from counterfoil.features.aggregations.distance import great_circle
@@ -592,8 +592,6 @@ def _answer(
             store2(output_nulls, output, column, 0)
         elif code == layout.DISTINCT:
             _answer_distinct(
-                tracks,
-                track,
                 measures,
                 tallies,
                 operations,
@@ -618,8 +616,6 @@ def _answer(
             )
         elif code == layout.FREQUENCY:
             _answer_frequency(
-                tracks,
-                track,
                 measures,
                 tallies,
                 operations,
@@ -802,8 +798,6 @@ def _move_tally(
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _answer_distinct(
-    tracks: Words,
-    track: np.int64,
     measures: Words,
     tallies: Words,
     operations: Words,
@@ -847,8 +841,6 @@ def _answer_distinct(
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def _answer_frequency(
-    tracks: Words,
-    track: np.int64,
     measures: Words,
     tallies: Words,
     operations: Words,

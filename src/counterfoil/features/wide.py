@@ -12,14 +12,14 @@ from typing import Any
 import numba as nb
 import numpy as np
 from llvmlite import ir
-from numba.core import types
+from numba import types
 from numba.extending import intrinsic
 
 FLOAT_LIMIT = 2.0**62
 """A float whose magnitude reaches this does not fit the fixed-point sums: the aggregate treats it as null."""
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def multiply(typing_context: Any, a: Any, b: Any) -> Any:  # noqa: ARG001
     """Return the 128-bit product of two unsigned words as (high, low): one instruction of the processor."""
 

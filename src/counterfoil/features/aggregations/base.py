@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from counterfoil.features.definition import AggregateFeature, Window
-from counterfoil.rules.types import ValueType
+from counterfoil.rules.types import Base, ValueType
 
 if TYPE_CHECKING:
     from counterfoil.features.planner import StagePlanner
@@ -132,3 +132,9 @@ class Aggregation(ABC):
     @abstractmethod
     def sql(self, terms: Terms) -> str:
         """Return the feature as a DuckDB expression: aggregates over rows ``s`` for the deciding event ``e``."""
+
+
+def comparable(request: Request) -> str:
+    """Return a feature's argument so that equal values are equal words: the negative zero becomes zero."""
+    argument = request.feature.arguments[0]
+    return f"({argument}) + 0.0" if request.types[0].base is Base.FLOAT else argument

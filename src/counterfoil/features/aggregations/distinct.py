@@ -9,9 +9,9 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Words
-from counterfoil.features.access import load
 from counterfoil.features import layout
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
+from counterfoil.features.access import load
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value, comparable
 
 if TYPE_CHECKING:
     from counterfoil.features.planner import StagePlanner
@@ -31,7 +31,7 @@ class Distinct(Aggregation):
         feature = request.feature
         track = planner.track(feature, only_where=True)
         high, low = track.edges(feature, request.window)
-        argument = feature.arguments[0]
+        argument = comparable(request)
         if request.window is None:
             word = track.measure(layout.RUNNING_DISTINCT, argument)
             track.add(feature, Operation(layout.DISTINCT_LIFETIME, request.output, high, -1, word))

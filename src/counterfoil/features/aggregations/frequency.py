@@ -9,9 +9,9 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Words
-from counterfoil.features.access import load
 from counterfoil.features import layout
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
+from counterfoil.features.access import load
+from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value, comparable
 
 if TYPE_CHECKING:
     from counterfoil.features.planner import StagePlanner
@@ -30,7 +30,7 @@ class Frequency(Aggregation):
         feature = request.feature
         track = planner.track(feature, only_where=True)
         high, low = track.edges(feature, request.window)
-        argument = feature.arguments[0]
+        argument = comparable(request)
         word, tally = track.tally(layout.TALLY_FREQUENCY, layout.RAW, argument, request.window, feature.delay)
         operation = Operation(
             layout.FREQUENCY, request.output, high, low, word, track.value_count(feature), tally=tally

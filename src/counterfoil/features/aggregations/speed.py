@@ -41,4 +41,4 @@ class Speed(Distance):
 @nb.njit(inline="always")
 def kilometres_an_hour(distance: np.float64, elapsed: np.int64) -> np.float64:
     """Return a speed from kilometres and microseconds."""
-    return distance / (np.float64(max(elapsed, SECOND)) / HOUR)
+    return distance / (max(np.float64(elapsed), np.float64(SECOND)) / HOUR)

@@ -9,8 +9,8 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Words
-from counterfoil.features.access import load
 from counterfoil.features import layout, wide
+from counterfoil.features.access import load
 from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
 from counterfoil.rules.types import Base
 
