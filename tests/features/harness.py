@@ -266,7 +266,7 @@ def _word(value: Any, value_type: ValueType) -> Value:
 
 CARDS = st.one_of(st.none(), st.integers(1, 2))
 # Halves and quarters: sums and squares of them are exact, so that no order of adding changes the last digit.
-WEIGHTS = st.integers(-4_000, 4_000).map(lambda each: each / 4)
+WEIGHTS = st.one_of(st.integers(-4_000, 4_000).map(lambda each: each / 4), st.sampled_from([0.0, -0.0, 1.5]))
 PAYMENTS = st.fixed_dictionaries(
     {
         "card": CARDS,

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 
 from tests.features.harness import WINDOWS, Arrival, ask, histories, payment, variants
 
-WORLDS = {argument: variants("distinct", argument) for argument in ("shop", "flag")}
+WORLDS = {argument: variants("distinct", argument) for argument in ("shop", "flag", "weight")}
 
 
 @pytest.mark.parametrize("argument", WORLDS)
@@ -29,3 +29,9 @@ def test_a_value_leaves_with_its_last_occurrence() -> None:
 def test_a_late_event_sees_its_own_window() -> None:
     history = [payment(0, shop=1), payment(20, shop=2), payment(9, shop=3), payment(21, shop=1)]
     assert ask(history, "distinct", "shop", over=WINDOWS[:1]) == [1, 1, 2, 2]
+
+
+def test_zero_is_one_value() -> None:
+    history = [payment(0, weight=0.0), payment(1, weight=-0.0)]
+    assert ask(history, "distinct", "weight") == [1, 1]
+    assert ask(history, "distinct", "weight", over=WINDOWS[:1]) == [1, 1]
