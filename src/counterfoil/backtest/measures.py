@@ -218,7 +218,7 @@ class Measures:
             of_word = outcome[words == word]
             name = word if word in self.groups or len(self.groups) < GROUPS_MAX else "other"
             tally = self.groups.setdefault(name, _zeros(3))
-            tally += (len(of_word), np.count_nonzero(of_word), np.count_nonzero(of_word == _BLOCK))
+            tally += np.array([len(of_word), np.count_nonzero(of_word), np.count_nonzero(of_word == _BLOCK)], np.int64)
 
     # Results ---------------------------------------------------------------------------------------------------------
 

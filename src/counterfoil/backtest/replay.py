@@ -423,7 +423,9 @@ def _value_field(detector: Detector, wanted: str | None) -> tuple[str | None, in
         if wanted is None:
             return None, None, None
     if wanted not in money:
-        message = f'--value: found "{wanted}"; allowed: {", ".join(money) or "no money field"}; {nearest(wanted, money)}'
+        message = (
+            f'--value: found "{wanted}"; allowed: {", ".join(money) or "no money field"}; {nearest(wanted, money)}'
+        )
         raise ConfigurationError(message.rstrip("; "))
     row = detector.schema.column_index[wanted]
     return wanted, row, detector.schema.columns[row].scale

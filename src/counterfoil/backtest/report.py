@@ -28,20 +28,24 @@ _STYLE = """
 :root { --ink:#1c2430; --soft:#677487; --line:#e3e8ee; --back:#f5f7fa; --card:#fff; --fraud:#c8372d; --genuine:#e8b34b;
   --unknown:#a9b4c2; --good:#2f8f5b; --accent:#2c6fb7; --other:#8a5bb5; }
 @media (prefers-color-scheme: dark) { :root { --ink:#e4e9f0; --soft:#93a1b5; --line:#2b3644; --back:#12171e;
-  --card:#1a212b; --fraud:#e8675e; --genuine:#d9a53c; --unknown:#5c6a7c; --good:#4cba7e; --accent:#63a0e0; --other:#b48be0; } }
+  --card:#1a212b; --fraud:#e8675e; --genuine:#d9a53c; --unknown:#5c6a7c; --good:#4cba7e; --accent:#63a0e0;
+  --other:#b48be0; } }
 * { box-sizing:border-box; }
-body { margin:0; background:var(--back); color:var(--ink); font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif; }
+body { margin:0; background:var(--back); color:var(--ink);
+  font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif; }
 main { max-width:980px; margin:0 auto; padding:40px 24px 64px; }
 h1 { font-size:26px; margin:0 0 4px; } h2 { font-size:17px; margin:0 0 12px; } code { font-size:.92em; }
 .sub { color:var(--soft); margin:0 0 24px; }
-section { background:var(--card); border:1px solid var(--line); border-radius:12px; padding:22px 26px; margin:0 0 20px; }
+section { background:var(--card); border:1px solid var(--line); border-radius:12px; padding:22px 26px;
+  margin:0 0 20px; }
 .tiles { display:grid; grid-template-columns:repeat(auto-fill,minmax(205px,1fr)); gap:14px; margin-bottom:20px; }
 .tile { background:var(--card); border:1px solid var(--line); border-radius:12px; padding:14px 18px; }
 .tile b { display:block; font-size:25px; font-variant-numeric:tabular-nums; letter-spacing:-.01em; }
 .tile span { color:var(--soft); font-size:13px; } .tile em { font-style:normal; font-size:13px; color:var(--soft); }
 .tile .up { color:var(--good); } .tile .down { color:var(--fraud); }
 table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums; font-size:14px; }
-th,td { text-align:right; padding:6px 10px; border-bottom:1px solid var(--line); } th { color:var(--soft); font-weight:600; }
+th,td { text-align:right; padding:6px 10px; border-bottom:1px solid var(--line); }
+th { color:var(--soft); font-weight:600; }
 th:first-child,td:first-child { text-align:left; padding-left:0; } tr:last-child td { border-bottom:0; }
 td.quiet { color:var(--soft); } ul { margin:0; padding-left:20px; }
 .legend { margin:0 0 8px; color:var(--soft); font-size:13px; } .legend span { margin-right:18px; }
@@ -119,8 +123,8 @@ def _header(result: Result, written: datetime) -> str:
     return (
         f"<h1>Back-test of {escape(result.detector.name)}</h1>"
         f'<p class="sub"><code>{escape(result.detector.version)}</code>{against}<br>'
-        f"{files}{span}{period}<br>{totals.events:,} records: {totals.decided:,} decided, {totals.observed:,} observed, "
-        f"{totals.duplicates:,} duplicates, {totals.dead:,} dead letters · {result.seconds:,.1f} s, "
+        f"{files}{span}{period}<br>{totals.events:,} records: {totals.decided:,} decided, "
+        f"{totals.observed:,} observed, {totals.duplicates:,} duplicates, {totals.dead:,} dead letters · {result.seconds:,.1f} s, "
         f"{result.events_per_second:,.0f} a second · written {written:%Y-%m-%d %H:%M} UTC</p>"
     )
 
@@ -129,7 +133,8 @@ def _period(result: Result) -> str:
     start, end = result.period.start, result.period.end
     if start is None and end is None:
         return ""
-    return f"; measured from {'the beginning' if start is None else _moment(start)} to {'the end' if end is None else _moment(end)}"
+    first = "the beginning" if start is None else _moment(start)
+    return f"; measured from {first} to {'the end' if end is None else _moment(end)}"
 
 
 def _tiles(lines: list[Line]) -> str:
@@ -138,7 +143,9 @@ def _tiles(lines: list[Line]) -> str:
         change = ""
         if line.other_text:
             style = "" if line.better is None else ' class="up"' if line.better else ' class="down"'
-            change = f"<em>before {escape(line.other_text)} · <span{style}>{escape(line.change_text or '–')}</span></em>"
+            change = (
+                f"<em>before {escape(line.other_text)} · <span{style}>{escape(line.change_text or '–')}</span></em>"
+            )
         tiles.append(
             f'<div class="tile" title="{escape(line.hint)}"><span>{escape(line.name)}</span>'
             f"<b>{escape(line.text)}</b>{change}</div>"
@@ -177,7 +184,11 @@ def _comparison(result: Result) -> str:
             if row != column and result.comparison.counts[row, column].any():
                 genuine, fraud, missing = result.comparison.counts[row, column].tolist()
                 rows.append([f"{other} → {first}", f"{fraud:,}", f"{genuine:,}", f"{missing:,}"])
-    content = _table(["change", "fraud", "genuine", "no label"], rows) if rows else "<p>Every payment has the same outcome.</p>"
+    content = (
+        _table(["change", "fraud", "genuine", "no label"], rows)
+        if rows
+        else "<p>Every payment has the same outcome.</p>"
+    )
     hint = f"from {result.other.detector.version} to {result.detector.version}"
     return _section("What would change", content, hint)
 
@@ -190,7 +201,9 @@ def _days(measures: Measures, labelled: bool) -> str:
     groups = [days[at : at + size] for at in range(0, len(days), size)]
     places = [str(np.datetime64(group[0].day, "D")) for group in groups]
     word = "week" if size == 7 else "day"
-    content = stacked_bars(places, [Series("alerts", "accent", [sum(each.alerts for each in group) for group in groups])])
+    content = stacked_bars(
+        places, [Series("alerts", "accent", [sum(each.alerts for each in group) for group in groups])]
+    )
     found = _section(f"Alerts a {word}", content)
     if not labelled:
         return found
@@ -218,7 +231,9 @@ def _curve(result: Result) -> str:
     if not any(points for _, _, points in lines):
         return ""
     content = legend([(name, style) for name, style, _ in lines]) + curves(lines, "recall", "precision")
-    return _section("Precision and recall", content, "if the score alone decided, for every score that rules have given")
+    return _section(
+        "Precision and recall", content, "if the score alone decided, for every score that rules have given"
+    )
 
 
 def _points(measures: Measures) -> list[tuple[float, float, str]]:
@@ -238,7 +253,9 @@ def _groups(result: Result) -> str:
         [escape(word) or "(empty)", *(f"{int(each):,}" for each in tally), f"{int(tally[1]) / int(tally[0]):.1%}"]
         for word, tally in groups
     ]
-    return _section(f"By {result.groups}", _table([result.groups or "", "payments", "flagged", "blocked", "share"], rows))
+    return _section(
+        f"By {result.groups}", _table([result.groups or "", "payments", "flagged", "blocked", "share"], rows)
+    )
 
 
 def _rules(measures: Measures, labelled: bool) -> str:
@@ -276,7 +293,11 @@ def _rules(measures: Measures, labelled: bool) -> str:
 
 
 def _overlaps(measures: Measures) -> str:
-    chosen = [index for index in np.argsort(-measures.overlaps.diagonal(), kind="stable").tolist() if measures.overlaps[index, index]]
+    chosen = [
+        index
+        for index in np.argsort(-measures.overlaps.diagonal(), kind="stable").tolist()
+        if measures.overlaps[index, index]
+    ]
     if len(chosen) < 2:
         return ""
     names = [f"{place + 1}  {measures.rules[index]}" for place, index in enumerate(chosen[:_RULES_MAX])]

@@ -1,4 +1,4 @@
-"""Small charts as SVG text: no library, no script, no network. Colours are classes that the report's style sheet sets."""
+"""Small charts as SVG text: no library, no script, no network. Colours are classes, which the report's style sets."""
 
 from __future__ import annotations
 
@@ -135,13 +135,19 @@ def heat_map(names: Sequence[str], values: Sequence[Sequence[int]]) -> str:
             if value and cell >= 26:
                 tone = "light" if shade > 0.6 else ""
                 text = f"{value:,}" if value < 10_000 else f"{value / 1000:.0f}k"
-                parts.append(f'<text x="{_n(x + cell / 2 - 1)}" y="{_n(y + cell / 2 + 4)}" class="cell {tone}">{text}</text>')
+                parts.append(
+                    f'<text x="{_n(x + cell / 2 - 1)}" y="{_n(y + cell / 2 + 4)}" class="cell {tone}">{text}</text>'
+                )
     return "".join([*parts, "</svg>"])
 
 
 def legend(series: Sequence[tuple[str, str]]) -> str:
     """Return a legend of names and classes."""
-    return '<p class="legend">' + "".join(f'<span><i class="{style}"></i>{escape(name)}</span>' for name, style in series) + "</p>"
+    return (
+        '<p class="legend">'
+        + "".join(f'<span><i class="{style}"></i>{escape(name)}</span>' for name, style in series)
+        + "</p>"
+    )
 
 
 def nice_ceiling(value: float) -> float:

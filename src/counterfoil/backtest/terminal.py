@@ -112,7 +112,9 @@ def _print_days(console: Console, measures: Measures) -> None:
         return
     # Several days share a bar where there are more days than columns.
     each = -(-len(days) // _DAYS_SHOWN)
-    sums = [sum(day.alerts for day in days[at : at + each]) / len(days[at : at + each]) for at in range(0, len(days), each)]
+    sums = [
+        sum(day.alerts for day in days[at : at + each]) / len(days[at : at + each]) for at in range(0, len(days), each)
+    ]
     first, last = (np.datetime64(day, "D") for day in (days[0].day, days[-1].day))
     text = Text("alerts a day", "bold")
     text.append(f"  {first} to {last}, at most {max(day.alerts for day in days):,}\n", "dim")
@@ -141,7 +143,9 @@ def _groups(result: Result) -> Table:
     ordered = sorted(result.measures.groups.items(), key=lambda item: -int(item[1][0]))
     for word, tally in ordered[:30]:
         payments, flagged, blocked = tally.tolist()
-        table.add_row(escape(word) or "(empty)", f"{payments:,}", f"{flagged:,}", f"{blocked:,}", f"{flagged / payments:.1%}")
+        table.add_row(
+            escape(word) or "(empty)", f"{payments:,}", f"{flagged:,}", f"{blocked:,}", f"{flagged / payments:.1%}"
+        )
     return table
 
 

@@ -45,7 +45,7 @@ def alerts(
 ) -> None:
     """List alerts in the order in which they were opened; a run may go on meanwhile.
 
-    Hits of one rule on the same customer, card or pair of accounts are one alert until it has been quiet for long enough.
+    Hits of one rule on the same customer, card or pair of accounts are one alert, until it is quiet for long enough.
     With --follow an alert that goes on is shown again.
     """
     from counterfoil.runtimes.local.values import time_text

@@ -90,7 +90,9 @@ def _content(letter: StoredDeadLetter) -> dict[str, Any]:
     }
 
 
-@dead_letters.command("show", epilog=examples("dead-letters show 3 --state state", "dead-letters show 3 --raw > bad.json"))
+@dead_letters.command(
+    "show", epilog=examples("dead-letters show 3 --state state", "dead-letters show 3 --raw > bad.json")
+)
 def show(
     number: Annotated[int, typer.Argument(metavar="NUMBER", help="Its number in the list.")],
     state: State = Path("state"),
@@ -110,8 +112,8 @@ def show(
         write_json({**_content(letter), "record": text}, indent=True)
         return
     console = output()
-    console.print(f"[bold]{letter.letter}[/]  record {letter.position:,} of {letter.source}", soft_wrap=True)
-    console.print(f"[red]{letter.reason}[/]  {letter.detail}", soft_wrap=True, markup=True)
+    console.print(f"{letter.letter}  record {letter.position:,} of {letter.source}", soft_wrap=True, markup=False)
+    console.print(f"{letter.reason}  {letter.detail}", soft_wrap=True, markup=False, style="red")
     sys.stdout.write(text + "\n")
     if letter.cut:
         messages().print("[yellow]only its beginning was kept (limits.dead_letter_bytes); it cannot be tried again[/]")
@@ -119,21 +121,27 @@ def show(
 
 @dead_letters.command(
     "retry",
-    epilog=examples("dead-letters retry --state state", "dead-letters retry 3 4 --state state --detector mine.yaml --accept-detector"),
+    epilog=examples(
+        "dead-letters retry --state state",
+        "dead-letters retry 3 4 --state state --detector mine.yaml --accept-detector",
+    ),
 )
 def retry(
     numbers: Annotated[
-        list[int] | None, typer.Argument(metavar="[NUMBER]…", help="Which; all that were not tried again when left out.")
+        list[int] | None,
+        typer.Argument(metavar="[NUMBER]…", help="Which; all that were not tried again when left out."),
     ] = None,
     state: State = Path("state"),
     detector: Annotated[
-        str | None, typer.Option("--detector", metavar="D", help="Read them by this detector; else by the folder's own.")
+        str | None,
+        typer.Option("--detector", metavar="D", help="Read them by this detector; else by the folder's own."),
     ] = None,
     accept_detector: Annotated[
         bool, typer.Option("--accept-detector", help="Go on in the folder with another detector version.")
     ] = False,
     outputs: Annotated[
-        list[str] | None, typer.Option("--output", metavar="FILE", help="A file of JSON lines that gets the decisions, too.")
+        list[str] | None,
+        typer.Option("--output", metavar="FILE", help="A file of JSON lines that gets the decisions, too."),
     ] = None,
     form: Annotated[InputFormat, typer.Option("--format", help="How the records are written.")] = InputFormat.JSON,
     kind: Kind = None,

@@ -28,7 +28,8 @@ def demo(
     seconds: Annotated[float, typer.Option(min=0.5, max=86_400, help="How long to run.")] = 30.0,
     rate: Annotated[float, typer.Option(min=1, max=1e7, help="Events a second.")] = 4_000.0,
     customers: Annotated[
-        int, typer.Option(min=10, max=1_000_000, help="How many people bank there; the fewer, the faster their days go by.")
+        int,
+        typer.Option(min=10, max=1_000_000, help="How many people bank there; the fewer, the faster their days go by."),
     ] = 2_000,
     seed: Annotated[int, typer.Option(min=0, help="Another seed is another bank.")] = 7,
     plain: Annotated[bool, typer.Option("--plain", help="Write lines instead of drawing a screen.")] = False,
@@ -97,7 +98,7 @@ def _watch(session: Session, look: Any, every: float = 0.1) -> RunSummary:
     def carry() -> None:
         try:
             found.append(session.run())
-        except BaseException as error:  # noqa: BLE001 - it is raised again below
+        except BaseException as error:
             failures.append(error)
 
     thread = threading.Thread(target=carry, name="demo")

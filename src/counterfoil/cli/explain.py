@@ -13,6 +13,7 @@ from counterfoil.cli.options import Json, SecretEnvironment, State, open_log
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
     from counterfoil.runtimes.local.explain import Explanation
 
@@ -22,7 +23,9 @@ _RESULTS = {"hit": "bold red", "failed": "red", "no": "dim"}
 def explain(
     identifier: Annotated[str, typer.Argument(metavar="ID", help="The event's id; where it has none, its position.")],
     state: State = Path("state"),
-    every: Annotated[bool, typer.Option("--all", help="Show features without a value and rules that did not hit, too.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show features without a value and rules that did not hit, too.")
+    ] = False,
     as_json: Json = False,
     secret_env: SecretEnvironment = None,
 ) -> None:
@@ -50,8 +53,8 @@ def _print(found: Explanation, every: bool) -> None:
     inputs = {name: value for name, value in found.inputs.items() if every or value is not None}
     features = {name: value for name, value in found.features.items() if every or value is not None}
     head = Text.assemble(
-        (found.outcome, outcome_style(found.outcome)), f"  score {found.score:.3f}", ("  late" if found.late else "", "yellow"),
-        "\n", ("\n".join(f"• {reason}" for reason in found.reasons) or "no rule hit"),
+        (found.outcome, outcome_style(found.outcome)), f"  score {found.score:.3f}",
+        ("  late" if found.late else "", "yellow"), "\n", ("\n".join(f"• {reason}" for reason in found.reasons) or "no rule hit"),
     )  # fmt: skip
     versions = Text(
         f"event {found.event_time}   decided {found.decided_at}   position {found.position:,}\n"
@@ -62,14 +65,15 @@ def _print(found: Explanation, every: bool) -> None:
         Text("✓ the repeat equals the record, every feature included, bit for bit", "green")
         if found.equal
         else Text(
-            f"✗ the repeat differs from the record ({found.recorded['outcome']}, score {found.recorded['score']:.3f})", "bold red"
+            f"✗ the repeat differs from the record ({found.recorded['outcome']}, score {found.recorded['score']:.3f})",
+            "bold red",
         )
     )
     parts: list[RenderableType] = [head, Text(), versions, verdict]
     console = output()
     console.print(Panel(Group(*parts), title=f"[bold]{found.id}[/]", box=box.ROUNDED, padding=(0, 1)))
     console.print(Panel(_pairs(inputs), title="inputs", box=box.ROUNDED, padding=(0, 1)))
-    console.print(_rules(found, every))
+    console.print(Panel(_rules(found, every), title="rules", box=box.ROUNDED, padding=(0, 1)))
     halves = _halves(features)
     title = f"features ({len(features):,} of {len(found.features):,})"
     console.print(Panel(Columns([_pairs(half) for half in halves], padding=(0, 4)), title=title, box=box.ROUNDED))
@@ -83,10 +87,11 @@ def _halves(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _pairs(values: dict[str, Any]) -> Table:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
     for name, value in values.items():
-        table.add_row(f"[cyan]{name}[/]", value_text(value))
+        table.add_row(Text(name, "cyan"), Text(value_text(value)))
     return table
 
 
@@ -98,33 +103,30 @@ def value_text(value: Any) -> str:
     >>> value_text(None), value_text(True), value_text(0.30000000000000004)
     ('–', 'yes', '0.3')
     """
-    from rich.markup import escape
-
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:,.6g}"
-    return escape(str(value))
+    return str(value)
 
 
-def _rules(found: Explanation, every: bool) -> Table:
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
+def _rules(found: Explanation, every: bool) -> Text:
+    from rich.text import Text
 
-    table = Table(box=box.SIMPLE, pad_edge=False, header_style="bold", show_lines=False)
-    for name in ("rule", "said", "score", "saw"):
-        table.add_column(name, justify="right" if name == "score" else "left")
+    text = Text()
     shown = [rule for rule in found.rules if every or rule.result != "no"]
     for rule in shown:
-        style = _RESULTS[rule.result]
-        saw = ", ".join(f"[cyan]{name}[/] {value_text(value)}" for name, value in rule.values.items())
-        table.add_row(f"[{style}]{escape(rule.name)}[/]", rule.result, f"{rule.score:.2f}", f"{saw}\n[dim]{escape(rule.when)}[/]")
+        text.append(f"{rule.name} ", _RESULTS[rule.result])
+        text.append(f"{rule.result}, score {rule.score:.2f}\n")
+        text.append(f"    {rule.when}\n", "dim")
+        for name, value in rule.values.items():
+            text.append(f"    {name} ", "cyan")
+            text.append(f"{value_text(value)}\n")
     rest = len(found.rules) - len(shown)
-    table.caption = f"{rest} rules did not hit; --all shows what they saw" if rest else None
-    return table
+    text.append(f"{rest} rules did not hit; --all shows what they saw\n" if rest else "", "dim")
+    return text
 
 
 def register(application: typer.Typer, panel: str) -> None:

@@ -85,10 +85,15 @@ def generate(
     customers: Annotated[
         int | None, typer.Option(min=1, help="How many customers (10,000) or accounts (100) there are.")
     ] = None,
-    destination: Annotated[str, typer.Option("--output", metavar="FILE", help="The file; - for standard output.")] = "-",
+    destination: Annotated[
+        str, typer.Option("--output", metavar="FILE", help="The file; - for standard output.")
+    ] = "-",
     form: Annotated[
         InputFormat | None,
-        typer.Option("--format", help="payments: json, transfers: lines; both: csv or parquet. Left out, the file's name decides."),
+        typer.Option(
+            "--format",
+            help="payments: json, transfers: lines; both: csv or parquet. Left out, the file's name decides.",
+        ),
     ] = None,
     start: Annotated[str | None, typer.Option(metavar="TIME", help="When the first event happens.")] = None,
     fraud_share: Annotated[
@@ -119,8 +124,8 @@ def generate(
     messages().print(f"{pace.sent:,} events to {place} in {seconds:,.1f} s ({pace.reached:,.0f} a second)")
     if rate is not None and pace.reached < _HELD * rate:
         messages().print(
-            f"[bold yellow]The rate could not be held:[/] {rate:,.0f} a second were asked for, {pace.reached:,.0f} were "
-            "reached. Whoever reads the output, or this machine, is slower.",
+            f"[bold yellow]The rate could not be held:[/] {rate:,.0f} a second were asked for, "
+            f"{pace.reached:,.0f} were reached. Whoever reads the output, or this machine, is slower.",
             soft_wrap=True,
         )
 
@@ -133,7 +138,9 @@ def _format(what: What, form: InputFormat | None, destination: str) -> InputForm
         by_name = {".csv": InputFormat.CSV, ".parquet": InputFormat.PARQUET}.get(Path(destination).suffix.lower())
         form = by_name if by_name in allowed else allowed[0]
     if form not in allowed:
-        message = f'--format: found "{form.value}"; allowed for {what.value}: {", ".join(each.value for each in allowed)}'
+        message = (
+            f'--format: found "{form.value}"; allowed for {what.value}: {", ".join(each.value for each in allowed)}'
+        )
         raise ConfigurationError(message)
     if form is InputFormat.PARQUET and destination == "-":
         raise ConfigurationError('--format: found "parquet"; allowed on standard output: json or csv; name a file')

@@ -14,7 +14,6 @@ from counterfoil.cli.options import (
     Delimiter,
     Format,
     Kind,
-    KindField,
     Map,
     Set,
     format_of,
@@ -125,7 +124,9 @@ def run(
         # A quick run at the terminal: its summary says what matters.
         _put(content, "log", level=LogLevel.WARNING.value)
     if "detector" not in content:
-        raise ConfigurationError("--detector: found nothing; allowed: a built-in detector or a definition's file, or CONFIG")
+        raise ConfigurationError(
+            "--detector: found nothing; allowed: a built-in detector or a definition's file, or CONFIG"
+        )
     if "source" not in content:
         raise ConfigurationError("--input: found nothing; allowed: a file, or - for standard input, or CONFIG")
 

@@ -11,5 +11,5 @@ def first_start() -> bool:
     """Return whether no kernel has been compiled on this machine yet."""
     from counterfoil.decisions.scoring import settle
 
-    folder = Path(settle.stats.cache_path)
-    return not any(folder.glob("scoring.settle-*.nbi"))
+    folder = settle.stats.cache_path
+    return folder is not None and not any(Path(folder).glob("scoring.settle-*.nbi"))

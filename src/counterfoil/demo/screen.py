@@ -114,7 +114,9 @@ def _stories(session: Session) -> Panel:
     for index, story in enumerate(FRAUD_STORIES):
         payments, caught = stories[index].tolist()
         share = caught / payments if payments else 0.0
-        table.add_row(story_words(story), f"{caught:,}/{payments:,}", _bar(share, "green", "red" if payments else "dim"))
+        table.add_row(
+            story_words(story), f"{caught:,}/{payments:,}", _bar(share, "green", "red" if payments else "dim")
+        )
     twins = stories[len(FRAUD_STORIES) :].sum(axis=0).tolist()
     left = f"{twins[0] - twins[1]:,} of {twins[0]:,} innocent twins left alone"
     return Panel(table, title="what was really fraud", subtitle=f"[dim]{left}[/]", box=box.ROUNDED, padding=(0, 1))

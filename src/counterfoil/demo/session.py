@@ -198,7 +198,7 @@ class Session:
         self.started = 0.0
 
     def warm_up(self) -> float:
-        """Carry some payments through a state folder of their own, so that every kernel is ready; return the seconds."""
+        """Carry some payments through a state folder of their own, so that kernels are ready; return the seconds."""
         started = time.monotonic()
         settings = replace(self.settings, customers=50)
         with tempfile.TemporaryDirectory(prefix="counterfoil-demo-") as folder:
@@ -347,4 +347,12 @@ class Session:
         if fraud[column]:
             truth = FRAUD_STORIES[story[column]] if 0 <= story[column] < len(FRAUD_STORIES) else "fraud"
         time_ = int(batch.time[decided.rows[column]])
-        return Shown(time_, _OUTCOMES[decided.outcome[column]], float(decided.score[column]), rule, reason, truth, len(changes) - 1)
+        return Shown(
+            time_,
+            _OUTCOMES[decided.outcome[column]],
+            float(decided.score[column]),
+            rule,
+            reason,
+            truth,
+            len(changes) - 1,
+        )
