@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,40 @@ def test_values_that_are_wrong(name: str, values: pl.Series, reason: str) -> Non
     decoded = with_column(name, values)
     assert reasons(decoded) == [reason]
     assert decoded.dead[0].detail.startswith(f"{name}: found ")
+
+
+STRANGE = [
+    pl.Series([b"ab\xff"]),
+    pl.Series([timedelta(1)]),
+    pl.Series([time(1)]),
+    pl.Series([object()], dtype=pl.Object),
+    pl.Series([2**100], dtype=pl.Int128),
+    pl.Series([{"a": MOMENT}]),
+    pl.Series([[1, 2]], dtype=pl.Array(pl.Int64, 2)),
+    pl.Series([Decimal(10) ** 30]),
+    pl.Series([None]),
+    pl.Series([float("nan")]),
+    pl.Series([date(1, 1, 1)]),
+    pl.Series([2**31 - 1], dtype=pl.Int32).cast(pl.Date),
+    pl.Series([-(2**63)]).cast(pl.Datetime("ms")),
+    pl.Series([-(2**63)]).cast(pl.Datetime("ns")),
+    pl.Series([2**63 - 1]).cast(pl.Datetime("us", "Asia/Tokyo")),
+]
+
+
+@pytest.mark.parametrize("values", STRANGE, ids=lambda series: f"{series.dtype}")
+def test_strange_columns_are_events_or_dead_letters(values: pl.Series) -> None:
+    for name in ("payment_id", "at", *(each.name for each in SCHEMA.kinds[0].fields), "note", "other"):
+        decoded = with_column(name, values)
+        for event in events_of(decoded.batch).values():
+            assert name in {"payment_id", "note", "other"} or name not in event.values or decoded.dead == []
+        for letter in decoded.dead:
+            assert name in json.loads(letter.record)
+
+
+def test_dates_beyond_the_calendar_are_out_of_range() -> None:
+    for name in ("at", "ordered"):
+        assert reasons(with_column(name, pl.Series([2**31 - 1], dtype=pl.Int32).cast(pl.Date))) == ["time_range"]
 
 
 def test_poison_leaves_its_neighbours_alone() -> None:

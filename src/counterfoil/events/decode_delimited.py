@@ -15,12 +15,12 @@ from counterfoil.events.batch import Bytes, Words
 from counterfoil.events.dead_letters import ReasonCode
 from counterfoil.events.decoding import Decoded, DecoderSettings, EncodedRecords
 from counterfoil.events.identity import IdentityKey
-from counterfoil.events.kinds import FieldType, Schema
+from counterfoil.events.kinds import Schema
 from counterfoil.events.mapping import LIMIT_RECORD, FieldMap, FieldTables
 from counterfoil.events.results import Expected, batch_of, dead_letters_of
 from counterfoil.events.rows import COUNT_RECORDS, RAW, Rows, Slots, put_fault, reason_number, write_row
 from counterfoil.events.strings import valid_utf8
-from counterfoil.events.words import find_newline, padded
+from counterfoil.events.words import count_newlines, find_newline, padded
 
 _INVALID_LINE = reason_number(ReasonCode.INVALID_LINE)
 _INVALID_UTF8 = reason_number(ReasonCode.INVALID_UTF8)
@@ -165,7 +165,7 @@ class DelimitedDecoder:
 
     Examples
     --------
-    >>> from counterfoil.events.kinds import EventKind, Field
+    >>> from counterfoil.events.kinds import EventKind, Field, FieldType
     >>> fields = (Field("sender", FieldType.ID), Field("receiver", FieldType.ID), Field("amount", FieldType.MONEY))
     >>> schema = Schema((EventKind("transfer", fields, id=None, time="time", decide=True),))
     >>> settings = DecoderSettings(delimiter=";", quote=None, fields=("time", "sender", "receiver", "amount"))
@@ -185,7 +185,6 @@ class DelimitedDecoder:
         self.max_skew = max_skew
         self._words = key.words
         self._fields = FieldMap.of(schema, settings)
-        self._has_cards = any(each.type is FieldType.CARD for each in schema.columns)
         self._names: tuple[str, ...] = ()
         self._columns = np.zeros(0, np.int64)
         self._local = threading.local()
@@ -229,11 +228,11 @@ class DelimitedDecoder:
         buffer = padded(original)
         size = len(original)
         start, record = self._begin(buffer, size, first_position)
-        records = int(np.count_nonzero(original == _NEWLINE)) + 1
+        records = int(count_newlines(buffer, size)) + 1
         fields = self._fields
         heap = size * fields.copies
         texts = 1 + len(self.schema.text_columns)
-        rows = Rows.of(len(self.schema.columns), texts, records, heap, heap if self._has_cards else 0)
+        rows = Rows.of(len(self.schema.columns), texts, records, heap, heap if fields.cards else 0)
         slots, unknown_slots = self._scratch()
         quote = -1 if self.settings.quote is None else ord(self.settings.quote)
         latest = arrival + self.max_skew
@@ -253,7 +252,7 @@ class DelimitedDecoder:
             self._columns,
             unknown_slots,
         )
-        batch = batch_of(self.schema, rows, self.key)
+        batch = batch_of(fields, rows, self.key)
         dead = dead_letters_of(fields, rows, original, buffer, first_position, len(self._columns))
         unknown_fields = self._unknown_fields(unknown_slots, len(batch))
         return Decoded(batch, dead, unknown_fields, size, int(rows.counters[COUNT_RECORDS]))

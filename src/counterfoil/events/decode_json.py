@@ -43,7 +43,15 @@ from counterfoil.events.strings import (
     unescape,
 )
 from counterfoil.events.unknown_fields import COUNT_SEEN, UnknownFields, count_unknown, find_unknown, note_unknown
-from counterfoil.events.words import equal_bytes, find_newline, first_bytes, load_word, name_hash, padded
+from counterfoil.events.words import (
+    count_newlines,
+    equal_bytes,
+    find_newline,
+    first_bytes,
+    load_word,
+    name_hash,
+    padded,
+)
 
 
 def _failure(reason: ReasonCode, expected: Expected) -> int:
@@ -389,18 +397,17 @@ class JsonDecoder:
         self.max_skew = max_skew
         self._words = key.words
         self._fields = FieldMap.of(schema, settings)
-        self._has_cards = any(each.type.value == "card" for each in schema.columns)
         self._local = threading.local()
 
     def decode(self, data: EncodedRecords, first_position: int, arrival: int) -> Decoded:
         """Decode whole lines: see ``Decoder.decode``."""
         buffer = padded(data)
         size = len(data)
-        records = int(np.count_nonzero(buffer[:size] == _NEWLINE)) + 1
+        records = int(count_newlines(buffer, size)) + 1
         fields = self._fields
         texts = 1 + len(self.schema.text_columns)
         heap = size * fields.copies
-        rows = Rows.of(len(self.schema.columns), texts, records, heap, heap if self._has_cards else 0)
+        rows = Rows.of(len(self.schema.columns), texts, records, heap, heap if fields.cards else 0)
         slots, unknown, unknown_slots, follow = self._scratch()
         scratch = np.empty(len(buffer), np.uint8)
         latest = arrival + self.max_skew
@@ -424,7 +431,7 @@ class JsonDecoder:
                 unknown_fields[fields.slots[slot]] = int(unknown_slots[slot])
             unknown_slots[:] = 0
         dead = dead_letters_of(fields, rows, buffer, buffer, first_position)
-        batch = batch_of(self.schema, rows, self.key)
+        batch = batch_of(fields, rows, self.key)
         return Decoded(batch, dead, unknown_fields, size, int(rows.counters[COUNT_RECORDS]))
 
     def _scratch(self) -> tuple[Slots, UnknownFields, Words, Words]:

@@ -16,6 +16,7 @@ from counterfoil.events.kinds import EventKind, FieldType, Schema, TimeUnit
 from counterfoil.events.mapping import TIME_SCALES, check_names, detector_names
 from counterfoil.events.rows import REASONS, reason_number
 from counterfoil.events.table_columns import Flags, Reasons, WordColumn, read_column, text_of
+from counterfoil.events.table_rows import rows_as_json, rows_of
 
 _MISSING_KIND = reason_number(ReasonCode.MISSING_KIND)
 _UNKNOWN_KIND = reason_number(ReasonCode.UNKNOWN_KIND)
@@ -27,6 +28,8 @@ _WRONG_TYPE = reason_number(ReasonCode.WRONG_TYPE)
 _TIME_RANGE = reason_number(ReasonCode.TIME_RANGE)
 _TIME_SKEW = reason_number(ReasonCode.TIME_SKEW)
 _MISSING_FIELD = reason_number(ReasonCode.MISSING_FIELD)
+_SHOWN_MAX = 80
+"""How much of a wrong value a detail shows."""
 
 
 class TableDecoder:
@@ -224,17 +227,18 @@ class _Decoding:
     def dead_letters(self) -> list[DeadLetter]:
         """Return the refused rows, each as a line of JSON."""
         cards = {self.source(each.name) for each in self.schema.columns if each.type is FieldType.CARD}
+        refused = np.flatnonzero(self.reasons).tolist()
+        rows = rows_of(self.frame[refused])
         letters = []
-        for row in np.flatnonzero(self.reasons).tolist():
-            reason = REASONS[self.reasons[row] - 1]
+        for row, values, record in zip(refused, rows, rows_as_json(rows), strict=True):
             name = self.blamed[self.blame[row]]
             if name in cards:
                 found = "something that is not shown"
-            elif name in self.frame.columns:
-                found = repr(self.frame[name][row])[:80]
+            elif name in values:
+                found = repr(values[name])[:_SHOWN_MAX]
             else:
                 found = "no such column"
-            record = self.frame.slice(row, 1).write_ndjson().rstrip("\n").encode()
+            reason = REASONS[self.reasons[row] - 1]
             letters.append(DeadLetter.of(self.first_position + row, reason, f"{name}: found {found}", record))
         return letters
 

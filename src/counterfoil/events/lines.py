@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Protocol
 
 from counterfoil.events.dead_letters import DEAD_LETTER_BYTES_MAX, DeadLetter, ReasonCode
 from counterfoil.events.decoding import Decoded, Decoder
 
 CHUNK_BYTES = 1 << 20
 """Large enough that the cost of a batch does not count, small enough to stay in a core's cache."""
+
+
+class ByteSource(Protocol):
+    """A file, pipe or socket that is open in binary mode."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return some bytes; none at the end."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,7 @@ class LineChunks:
 
     def __init__(
         self,
-        file: BinaryIO,
+        file: ByteSource,
         chunk_bytes: int = CHUNK_BYTES,
         record_bytes_max: int = 1 << 20,
         first_position: int = 0,

@@ -79,6 +79,8 @@ class FieldMap:
     settings: DecoderSettings
     slots: tuple[str, ...]
     tables: FieldTables
+    cards: tuple[tuple[int, int], ...]
+    """Row of the texts and column of each card field."""
     copies: int
     """How often one text may have to be copied: in how many places of one event a slot's text stands at most."""
 
@@ -167,7 +169,12 @@ class _Builder:
             kind_length,
             np.array(limits, np.int64),
         )
-        return FieldMap(schema, settings, tuple(self.slots), tables, self.copies(kinds, uses))
+        cards = [
+            (text, column)
+            for text, column in enumerate(schema.text_columns, start=1)
+            if schema.columns[column].type is FieldType.CARD
+        ]
+        return FieldMap(schema, settings, tuple(self.slots), tables, tuple(cards), self.copies(kinds, uses))
 
     def kind_tables(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         schema = self.schema

@@ -13,7 +13,7 @@ from counterfoil.events.cards import TOKEN_SIZE, tokenise
 from counterfoil.events.dead_letters import DeadLetter, ReasonCode
 from counterfoil.events.decoding import ID_BYTES_MAX
 from counterfoil.events.identity import IdentityKey
-from counterfoil.events.kinds import MONEY_LIMIT, Field, FieldType, Schema
+from counterfoil.events.kinds import MONEY_LIMIT, Field, FieldType
 from counterfoil.events.mapping import FieldMap
 from counterfoil.events.rows import (
     COUNT_CARDS,
@@ -69,14 +69,14 @@ _SHOWN_MAX = 60
 """How much of a wrong value a detail shows."""
 
 
-def batch_of(schema: Schema, rows: Rows, key: IdentityKey) -> Batch:
+def batch_of(fields: FieldMap, rows: Rows, key: IdentityKey) -> Batch:
     """Return the rows that were written, with card numbers replaced by their tokens."""
+    schema = fields.schema
     count = int(rows.counters[COUNT_ROWS])
     heap = rows.heap[: rows.counters[COUNT_HEAP]].copy()
     values, offset, length = _first(rows.values, count), _first(rows.offset, count), _first(rows.length, count)
-    for text, column in enumerate(schema.text_columns, start=1):
-        if schema.columns[column].type is FieldType.CARD:
-            heap = _replace_cards(rows, heap, values[column], offset[text], length[text], key)
+    for text, column in fields.cards:
+        heap = _replace_cards(rows, heap, values[column], offset[text], length[text], key)
     return Batch(
         schema,
         _first(rows.kind, count),

@@ -149,10 +149,10 @@ class Rows(NamedTuple):
             np.empty(records, np.int64),
             np.empty(records, np.int64),
             np.empty(records, np.int64),
-            np.zeros((columns, records), np.int64),
-            np.ones((columns, records), np.uint8),
-            np.zeros((texts, records), np.int64),
-            np.full((texts, records), -1, np.int32),
+            np.empty((columns, records), np.int64),
+            np.empty((columns, records), np.uint8),
+            np.empty((texts, records), np.int64),
+            np.empty((texts, records), np.int32),
             np.empty(heap + PADDING, np.uint8),
             np.empty(cards + PADDING, np.uint8),
             np.zeros(5, np.int64),
@@ -375,9 +375,9 @@ def event_time(data: Bytes, slots: Slots, tables: FieldTables, kind: int, latest
     return (_TIME_SKEW, 0) if instant > latest else (0, instant)
 
 
-@nb.njit(nogil=True, cache=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def clear_row(rows: Rows, row: int) -> None:
-    """Make every value of a row null again."""
+    """Make every value of a row null. Row by row, because its lines of the cache are about to be written anyway."""
     for column in range(len(rows.values)):
         rows.values[column, row] = 0
         rows.nulls[column, row] = 1
@@ -410,6 +410,7 @@ def write_row(
     kind = find_kind(data, slots, tables, rows.heap, heap_at)
     if kind < 0:
         return -kind, tables.limits[LIMIT_KIND_SLOT], -1
+    clear_row(rows, row)
     reason, instant = event_time(data, slots, tables, kind, latest)
     identity = np.int64(0)
     slot = tables.kinds[kind, KIND_ID_SLOT]
@@ -430,7 +431,6 @@ def write_row(
         rows.length[0, row] = length
         heap_at += length
     if reason:
-        clear_row(rows, row)
         return reason, tables.kinds[kind, KIND_TIME_SLOT], kind
     naive = tables.limits[LIMIT_NAIVE] != 0
     for index in range(tables.kinds[kind, KIND_FIRST_USE], tables.kinds[kind, KIND_END_USE]):
@@ -470,7 +470,6 @@ def write_row(
         if value == NOTHING and tables.uses[index, USE_REQUIRED]:
             reason = _MISSING_FIELD
         if reason:
-            clear_row(rows, row)
             return reason, slot, kind
     rows.kind[row] = kind
     rows.position[row] = position

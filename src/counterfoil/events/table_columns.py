@@ -157,7 +157,7 @@ def _instants(series: pl.Series, column: WordColumn) -> None:
     dtype = series.dtype
     numbers = series.to_physical().cast(pl.Int64).fill_null(0).to_numpy()
     if dtype == pl.Date:
-        column.words[:] = numbers * _DAY
+        _multiply_instants(numbers, _DAY, column)
     else:
         assert isinstance(dtype, pl.Datetime)
         _scale_instants(numbers, _UNIT_SCALES[dtype.time_unit], column)
@@ -168,7 +168,10 @@ def _scale_instants(numbers: Words, scale: int, column: WordColumn) -> None:
     if scale < 0:
         column.words[:] = numbers // 10**-scale
         return
-    factor = 10**scale
+    _multiply_instants(numbers, 10**scale, column)
+
+
+def _multiply_instants(numbers: Words, factor: int, column: WordColumn) -> None:
     column.reasons[(numbers < TIME_MIN // factor) | (numbers > TIME_MAX // factor)] = _TIME_RANGE
     column.words[:] = np.where(column.reasons == 0, numbers, 0) * factor
 

@@ -136,6 +136,15 @@ def find_newline(data: Bytes, at: int) -> int:
         at += 8
 
 
+@nb.njit(nogil=True, cache=True, _nrt=False)
+def count_newlines(data: Bytes, size: int) -> int:
+    """Return how many newlines the first ``size`` bytes hold."""
+    count = 0
+    for at in range(size):
+        count += data[at] == NEWLINE
+    return count
+
+
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def first_bytes(word: np.uint64, count: int) -> np.uint64:
     """Return a word with all but its first ``count`` bytes cleared; ``count`` is 1 to 8."""
