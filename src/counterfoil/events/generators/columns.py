@@ -99,8 +99,12 @@ def blank_rows(size: int) -> Rows:
 
 def in_time_order(rows: Rows) -> Rows:
     """Return events sorted by time; those of one instant keep their order."""
-    # numpy takes rows of plain words four times as fast as structured ones.
-    return _from_words(_words(rows)[np.argsort(rows["time"], kind="stable")])
+    return take(rows, np.argsort(rows["time"], kind="stable"))
+
+
+def take(rows: Rows, chosen: npt.NDArray[np.int64]) -> Rows:
+    """Return some events, in the order given: four times as fast as numpy takes structured rows."""
+    return _from_words(_words(rows)[chosen])
 
 
 def merge(first: Rows, second: Rows) -> Rows:

@@ -18,26 +18,27 @@ LEAD_MS = 2 * HOUR_MS
 
 def _tell(telling: Telling) -> None:
     world = telling.world
+    reason, _, _ = journeys_of(world, telling.person, telling.start + LEAD_MS)
+    telling.keep(reason != AT_HOME)
     home = telling.home()
     departure = telling.start + LEAD_MS
     reason, city, stay = journeys_of(world, telling.person, departure)
-    leaves = (reason != AT_HOME)[:, None]
     label = np.where(reason == ON_HOLIDAY, STORIES.index("family_holiday"), STORIES.index("business_trip"))
     transit = world.journey_ms[home, city]
     coffee = telling.shops(home, CATEGORY["cafe"], 0)
     before = departure - telling.minutes(20, 100, 1)
-    telling.pay(before, coffee, telling.money(3, 19, 2), when=leaves, story=label)
+    telling.pay(before, coffee, telling.money(3, 19, 2), story=label)
     arrival = departure + transit
     taxi = telling.shops(city, CATEGORY["transport"], 3)
     there = arrival + telling.minutes(8, 45, 4)
-    telling.pay(there, taxi, telling.money(4, 60, 5), when=leaves & telling.lots.chance(0.8, 6)[:, None], story=label)
+    telling.pay(there, taxi, telling.money(4, 60, 5), when=telling.lots.chance(0.8, 6), story=label)
     hotel = telling.shops(city, CATEGORY["hotel"], 7)
     checked_in = arrival + telling.minutes(50, 170, 8)
     nights = np.maximum(1, stay // (24 * HOUR_MS))
-    telling.pay(checked_in, hotel, telling.money(60, 210, 9) * nights, when=leaves, story=label)
+    telling.pay(checked_in, hotel, telling.money(60, 210, 9) * nights, story=label)
     ride = telling.shops(home, CATEGORY["transport"], 10)
     back = arrival + stay + transit + telling.minutes(8, 45, 11)
-    returns = leaves & telling.lots.chance(0.6, 12)[:, None]
+    returns = telling.lots.chance(0.6, 12)
     telling.pay(back, ride, telling.money(3, 55, 13), when=returns, story=label)
 
 

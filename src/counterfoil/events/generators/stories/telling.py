@@ -16,6 +16,7 @@ from counterfoil.events.generators.columns import (
     STORIES,
     TRANSACTION,
     blank_rows,
+    take,
 )
 from counterfoil.events.generators.draws import Lots, draws, units
 from counterfoil.events.generators.habits import (
@@ -119,6 +120,13 @@ class Telling:
     person: Numbers
     _rows: list[Rows] = field(default_factory=list)
     _owners: list[Numbers] = field(default_factory=list)
+
+    def keep(self, chosen: Mask) -> None:
+        """Go on with some of the tellings only: those whose occasion came to nothing need not be told."""
+        assert not self._rows, "nothing has been told yet"
+        self.lots = Lots(self.lots.key, self.lots.number[chosen])
+        self.start = self.start[chosen]
+        self.person = self.person[chosen]
 
     # Draws. A label is used for one thing only.
 
@@ -266,11 +274,13 @@ class Telling:
         **more: Any,
     ) -> None:
         person = _column(self.person if person is None else person)
-        owner = self.world.customers[person]
+        # Field by field: whole records are copied one by one.
+        customers = self.world.customers
         self._add(
             when, kind=TRANSACTION, time=time, customer=person, card=person * CARDS + _column(card),
             account=2 * person, merchant=merchant, category=self.world.merchants["category"][merchant],
-            amount=amount, currency=owner["currency"], card_country=owner["country"], fraud=fraud, **more,
+            amount=amount, currency=customers["currency"][person], card_country=customers["country"][person],
+            fraud=fraud, **more,
         )  # fmt: skip
 
     def send(
@@ -339,7 +349,7 @@ class Telling:
         rows = np.concatenate(self._rows)
         owner = np.concatenate(self._owners)
         order = np.argsort(owner, kind="stable")
-        rows, owner = rows[order], owner[order]
+        rows, owner = take(rows, order), owner[order]
         step = np.arange(len(rows)) - np.searchsorted(owner, owner)
         assert not len(step) or step.max() < 1 << _STEP_BITS, "a telling has at most 4096 events"
         telling = self.lots.number[owner] & np.uint64((1 << _TELLING_BITS) - 1)
