@@ -235,6 +235,12 @@ def test_the_start_can_be_chosen() -> None:
         assert timedelta(0) <= moment - start.replace(tzinfo=UTC) < timedelta(hours=2)
 
 
+@pytest.mark.parametrize(("count", "size", "name"), [(-1, 5, "count"), (5, 0, "size")])
+def test_counts_and_sizes_are_bounded(count: int, size: int, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name}: found"):
+        next(PaymentsGenerator(customers=10).chunks(count, size=size))
+
+
 @pytest.mark.parametrize("customers", [1, 2, 7, 40])
 def test_tiny_banks(customers: int) -> None:
     chunks = list(PaymentsGenerator(customers=customers, fraud_share=0.05).chunks(2_000))

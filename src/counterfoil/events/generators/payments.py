@@ -102,6 +102,9 @@ class PaymentsGenerator:
         size
             The largest number of events in a chunk.
         """
+        _check("size", size, 1, 2**31)
+        if count is not None:
+            _check("count", count, 0, 2**62)
         left = count
         for events in self._slices():
             at = 0

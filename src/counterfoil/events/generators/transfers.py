@@ -226,6 +226,9 @@ class TransfersGenerator:
         size
             The largest number of transfers in a chunk.
         """
+        _check("size", size, 1, 2**31)
+        if count is not None:
+            _check("count", count, 0, 2**62)
         left = count
         for transfers in self._slices():
             at = 0
