@@ -97,6 +97,29 @@ def feature_frame(
     return pl.DataFrame(found)
 
 
+def feature_schema(columns: Sequence[tuple[str, ValueType]]) -> dict[str, pl.DataType]:
+    """Return the columns of ``feature_frame``."""
+    return {"id": pl.String(), "event_time": _TIME, **{name: column_type(kind) for name, kind in columns}}
+
+
+def decision_schema(labelled: bool) -> dict[str, pl.DataType]:
+    """Return the columns of ``decision_frame``."""
+    texts = pl.List(pl.String)
+    found = {
+        "id": pl.String(),
+        "position": pl.Int64(),
+        "event_time": _TIME,
+        "outcome": pl.String(),
+        "score": pl.Float64(),
+        "rules": texts,
+        "reasons": texts,
+        "failed_rules": texts,
+        "detector": pl.String(),
+        "late": pl.Boolean(),
+    }
+    return found | ({"label": pl.Boolean()} if labelled else {})
+
+
 def decision_frame(
     batch: Batch,
     decided: Decided,

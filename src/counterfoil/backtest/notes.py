@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from counterfoil.backtest.labels import MISSING
+from counterfoil.features.definition import DerivedFeature
 
 if TYPE_CHECKING:
     from counterfoil.backtest.replay import Result
@@ -25,6 +27,7 @@ def notes(result: Result) -> list[str]:
             if missing
             else f"Every one of the {measures.decided:,} payments has a label."
         )
+    found += _leaks(result)
     if totals.before:
         found.append(f"{totals.before:,} payments before the period only warmed the state up and are not measured.")
     if totals.after:
@@ -46,6 +49,30 @@ def notes(result: Result) -> list[str]:
     if measures.failed.any():
         found.append(f"Rules failed {int(measures.failed.sum()):,} times and were left out of those decisions.")
     return found
+
+
+def _leaks(result: Result) -> list[str]:
+    """Return where the detector reads the label itself: with no delay, it knows what nobody would have known."""
+    detector, label = result.detector, result.labels
+    decides = [kind for kind in detector.schema.kinds if kind.decide]
+    if label is None or not any(each.name == label for kind in decides for each in kind.fields):
+        return []
+    word = re.compile(rf"(?<!\w){re.escape(label)}(?!\w)", re.IGNORECASE)
+    names = [rule.name for rule in detector.rules if word.search(rule.when)]
+    for feature in detector.features:
+        if isinstance(feature, DerivedFeature):
+            texts, delayed = [feature.expr], False
+        else:
+            texts = [*feature.arguments, feature.where or ""]
+            delayed = feature.delay > 0 or feature.kind not in {kind.name for kind in decides}
+        if not delayed and any(word.search(text) for text in texts):
+            names.append(feature.name)
+    if names:
+        return [
+            f'The detector reads the label "{label}" without a delay ({", ".join(names)}): it knows what nobody would '
+            "have known, and these measures say nothing."
+        ]
+    return [f'The detector reads "{label}" itself, but only once it is as old as the delay of the features says.']
 
 
 _NAMES = 5

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from counterfoil.backtest.frames import column_type, decision_frame, feature_frame
+from counterfoil.backtest.frames import decision_frame, decision_schema, feature_frame, feature_schema
 from counterfoil.backtest.labels import MISSING, LabelReader, Labels, WordReader
 from counterfoil.backtest.measures import Comparison, Measures
 from counterfoil.config import LimitsConfig, SourceConfig
@@ -381,9 +381,9 @@ class _Lane:
     def finish(self) -> None:
         """See to it that files without a single row have their columns, too."""
         if self._features is not None and self._features.rows == 0:
-            columns = {name: column_type(kind) for name, kind in self._columns}
-            schema = {"id": pl.String(), "event_time": pl.Datetime("us", "UTC"), **columns}
-            self._features.write(pl.DataFrame(schema=schema))
+            self._features.write(pl.DataFrame(schema=feature_schema(self._columns)))
+        if self._decisions is not None and self._decisions.rows == 0:
+            self._decisions.write(pl.DataFrame(schema=decision_schema(self.backtest.labels is not None)))
 
     def result(self, seconds: float) -> Result:
         """Return what came of it."""

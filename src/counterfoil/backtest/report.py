@@ -124,8 +124,8 @@ def _header(result: Result, written: datetime) -> str:
         f"<h1>Back-test of {escape(result.detector.name)}</h1>"
         f'<p class="sub"><code>{escape(result.detector.version)}</code>{against}<br>'
         f"{files}{span}{period}<br>{totals.events:,} records: {totals.decided:,} decided, "
-        f"{totals.observed:,} observed, {totals.duplicates:,} duplicates, {totals.dead:,} dead letters · {result.seconds:,.1f} s, "
-        f"{result.events_per_second:,.0f} a second · written {written:%Y-%m-%d %H:%M} UTC</p>"
+        f"{totals.observed:,} observed, {totals.duplicates:,} duplicates, {totals.dead:,} dead letters · "
+        f"{result.seconds:,.1f} s, {result.events_per_second:,.0f} a second · written {written:%Y-%m-%d %H:%M} UTC</p>"
     )
 
 

@@ -54,7 +54,8 @@ def _print(found: Explanation, every: bool) -> None:
     features = {name: value for name, value in found.features.items() if every or value is not None}
     head = Text.assemble(
         (found.outcome, outcome_style(found.outcome)), f"  score {found.score:.3f}",
-        ("  late" if found.late else "", "yellow"), "\n", ("\n".join(f"• {reason}" for reason in found.reasons) or "no rule hit"),
+        ("  late" if found.late else "", "yellow"),
+        "\n", ("\n".join(f"• {reason}" for reason in found.reasons) or "no rule hit"),
     )  # fmt: skip
     versions = Text(
         f"event {found.event_time}   decided {found.decided_at}   position {found.position:,}\n"

@@ -58,18 +58,18 @@ def _top(session: Session) -> Panel:
     for _ in range(6):
         grid.add_column(justify="center")
     grid.add_row(
-        _number(f"{session.rate:,.0f}", "events a second"),
-        _number(_milliseconds(latency["p50"]), "p50 to durable"),
-        _number(_milliseconds(latency["p99"]), "p99 to durable"),
+        _number(f"{session.rate:,.0f}", "events/s"),
+        _number(_milliseconds(latency["p50"]), "p50 durable"),
+        _number(_milliseconds(latency["p99"]), "p99 durable"),
         _number(f"{score.alerts:,}", "alerts"),
         _number(_share(score.precision), "precision"),
-        _number(_share(score.recall), "frauds caught"),
+        _number(_share(score.recall), "caught"),
     )
     left = max(session.settings.seconds - session.seconds, 0)
     done = min(session.seconds / max(session.settings.seconds, 1e-9), 1.0)
     width = 30
     bar = Text("━" * round(done * width), "cyan") + Text("━" * (width - round(done * width)), "dim")
-    note = Text(f"  {left:,.0f} s left   bank time {_time(score.last_time)}   {score.events:,} events", "dim")
+    note = Text(f"  {left:,.0f} s left, bank time {_time(score.last_time)}", "dim")
     if session.behind:
         note.append("   slower than asked for", "yellow")
     return Panel(
