@@ -104,8 +104,10 @@ def test_batches_files_and_shards_change_nothing(history: Path, tmp_path: Path) 
 def test_labels_never_reach_the_detector(tmp_path: Path) -> None:
     records = events()
     frames = []
-    for number, relabel in enumerate((lambda value: value, lambda value: not value, lambda value: None)):
-        changed = [record | {"fraud": relabel(record.get("fraud"))} for record in records]
+    for number in range(3):
+        changed = [
+            record | {"fraud": (record.get("fraud"), not record.get("fraud"), None)[number]} for record in records
+        ]
         path, out = write(tmp_path / f"{number}.ndjson", changed), tmp_path / f"{number}.parquet"
         run(path, features=out)
         frames.append(pl.read_parquet(out))
@@ -267,7 +269,7 @@ def test_an_empty_file_has_its_columns(tmp_path: Path) -> None:
 def test_what_is_wrong_is_said(tmp_path: Path, history: Path) -> None:
     with pytest.raises(InputError, match="absent"):
         run(tmp_path / "absent.ndjson")
-    with pytest.raises(ConfigurationError, match='--value: found "amout".*did you mean "amount"'):
+    with pytest.raises(ConfigurationError, match=r'--value: found "amout".*did you mean "amount"'):
         run(history, value="amout")
     with pytest.raises(ConfigurationError, match="FILES"):
         Backtest(detector(), ()).run()
