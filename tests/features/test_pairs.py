@@ -57,4 +57,4 @@ def test_keeps_everything_while_it_grows() -> None:
 
 def test_an_owner_is_never_the_empty_mark() -> None:
     assert pairs.owner_of(np.int64(0), np.int64(0)) != 0
-    assert pairs.owner_of(np.int64(1), np.int64(0)) > pairs.owner_of(np.int64(0), np.int64(1023))
+    assert pairs.owner_of(np.int64(1), np.int64(0)) > pairs.owner_of(np.int64(0), np.int64(2_047))

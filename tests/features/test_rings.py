@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from counterfoil.definition.limits import MAX_FEATURES
 from counterfoil.features import layout
 from counterfoil.features.definition import AggregateFeature, Window
 from counterfoil.features.rings import bound
@@ -86,3 +87,22 @@ def test_entities_that_stay_away_are_exact_when_they_return() -> None:
     world = World(COUNT, DISTINCT, USUAL)
     history = [payment(at, shop=at % 3) for at in range(40)] + [payment(at, shop=1) for at in (5_000, 5_004, 9_999)]
     assert_equal(world.kernel(history), world.twin(history))
+
+
+def test_as_many_features_as_a_definition_may_have() -> None:
+    """Each with a window, a delay and a tally of its own, all in one ring."""
+    features = [
+        AggregateFeature(
+            f"usual_{number}",
+            "frequency",
+            "payment",
+            ("shop",),
+            "card",
+            tuple(Window(f"{length}", length * SECOND) for length in range(32 * number + 1, 32 * number + 33)),
+            delay=number,
+        )
+        for number in range(MAX_FEATURES // 32)
+    ]
+    world = World(*features)
+    history = [payment(number, shop=number % 3) for number in range(8)]
+    assert_equal(world.kernel(history, batch_size=3), world.twin(history))

@@ -16,8 +16,8 @@ from counterfoil.features.memory import reserve
 CAPACITY_FIRST = 1 << 8
 FILL_MAX = 0.6
 WORDS = 4
-OWNER_BITS = 10
-"""Bits for the measure's number beside the slot."""
+OWNER_BITS = 11
+"""Bits for the measure's number beside the slot: a detector has 2,000 features at most (``definition/limits.py``)."""
 
 
 @nb.njit(inline="always")

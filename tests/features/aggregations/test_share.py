@@ -7,7 +7,7 @@ from tests.features.harness import Arrival, ask, histories, payment, variants
 WORLD = variants("share", "flag", resolution=True)
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(history=histories())
 def test_kernel_twin_and_sql_agree(history: list[Arrival]) -> None:
     WORLD.agree(history)
