@@ -35,7 +35,7 @@ features:
   - {name: since_change, time_since: change, by: customer}
   - {name: high, expr: "amount > 80"}
 rules:
-  - {name: many, when: "count_1h >= LIMIT", then: review, score: 0.8, reason: "{count_1h} in an hour.", episode: customer}
+  - {name: many, when: "count_1h >= LIMIT", then: review, score: 0.8, reason: "{count_1h} an hour.", episode: customer}
   - {name: large, when: "spend_24h > 400", then: block, score: 0.96, reason: "{spend_24h} in a day."}
   - {name: changed, when: "since_change <= interval '30' minute", score: 0.3, reason: "Soon after a change."}
 """

@@ -12,6 +12,7 @@ from counterfoil.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from counterfoil.detector import Detector
+    from counterfoil.features.cost import Costs
 
 
 def features(
@@ -49,8 +50,66 @@ def _print_sql(detector: Detector, as_json: bool) -> None:
 def _print_cost(detector: Detector, as_json: bool) -> None:
     from counterfoil.features.cost import feature_costs
 
-    feature_costs(detector)
-    del as_json
+    costs = feature_costs(detector)
+    if as_json:
+        write_json(_cost_content(costs), indent=True)
+        return
+    from rich.table import Table
+
+    console = output()
+    table = Table(box=None, pad_edge=False, header_style="bold", title="what each costs by itself", title_style="dim")
+    table.add_column("aggregate", style="cyan", no_wrap=True)
+    table.add_column("kept by")
+    for name in ("an entity", "an event", "a value"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for each in sorted(costs.features, key=lambda cost: (cost.stage, cost.name)):
+        sizes = (each.bytes_per_entity, each.bytes_per_event, each.bytes_per_value)
+        table.add_row(each.name, each.stage, *(_bytes(size) for size in sizes))
+    console.print(table)
+    console.print()
+    stages = Table(box=None, pad_edge=False, header_style="bold", title="all together", title_style="dim")
+    stages.add_column("kept by", style="cyan")
+    stages.add_column("aggregates", justify="right")
+    stages.add_column("an entity", justify="right")
+    stages.add_column("an event", justify="left")
+    stages.add_column("a value", justify="right")
+    for stage in costs.stages:
+        events = ", ".join(f"{kind} {_bytes(size)}" for kind, size in stage.bytes_per_event.items() if size)
+        of_value = _bytes(stage.bytes_per_value)
+        stages.add_row(stage.name, str(len(stage.features)), _bytes(stage.bytes_per_entity), events or "–", of_value)
+    console.print(stages)
+
+
+def _bytes(size: int) -> str:
+    return f"{size:,} B" if size else "–"
+
+
+def _cost_content(costs: Costs) -> dict[str, Any]:
+    """Return costs for JSON."""
+    return {
+        "features": [
+            {
+                "name": each.name,
+                "outputs": list(each.outputs),
+                "stage": each.stage,
+                "bytes_per_entity": each.bytes_per_entity,
+                "bytes_per_event": each.bytes_per_event,
+                "bytes_per_value": each.bytes_per_value,
+                "shared_with": list(each.shared_with),
+            }
+            for each in costs.features
+        ],
+        "stages": [
+            {
+                "name": each.name,
+                "features": list(each.features),
+                "bytes_per_entity": each.bytes_per_entity,
+                "bytes_per_event": dict(each.bytes_per_event),
+                "bytes_per_value": each.bytes_per_value,
+            }
+            for each in costs.stages
+        ],
+    }
 
 
 def describe(detector: Detector) -> list[dict[str, Any]]:
