@@ -20,7 +20,7 @@ from counterfoil.events.mapping import LIMIT_RECORD, FieldMap, FieldTables
 from counterfoil.events.results import Expected, batch_of, dead_letters_of
 from counterfoil.events.rows import COUNT_RECORDS, RAW, Rows, Slots, put_fault, reason_number, write_row
 from counterfoil.events.strings import valid_utf8
-from counterfoil.events.words import count_newlines, find_newline, padded
+from counterfoil.events.words import count_newlines, find_newline, padded, skip_mark
 
 _INVALID_LINE = reason_number(ReasonCode.INVALID_LINE)
 _INVALID_UTF8 = reason_number(ReasonCode.INVALID_UTF8)
@@ -121,14 +121,14 @@ def _decode_lines(
         slots.stamp[-1] += 1
         if line_end - start > tables.limits[LIMIT_RECORD]:
             reason = _RECORD_TOO_LARGE
-        elif _is_blank(data, start, end):
+        elif _is_blank(data, skip_mark(data, start), end):
             start = line_end + 1
             record += 1
             continue
         elif not valid_utf8(data, start, end):
             reason = _INVALID_UTF8
         else:
-            expected, at, count = _split_line(data, start, end, delimiter, quote, columns, slots)
+            expected, at, count = _split_line(data, skip_mark(data, start), end, delimiter, quote, columns, slots)
             if expected:
                 reason, kind = _INVALID_LINE, count
             else:
@@ -259,10 +259,8 @@ class DelimitedDecoder:
 
     def _begin(self, buffer: Bytes, size: int, first_position: int) -> tuple[int, int]:
         """Return where the first line with values begins, and its number in the buffer."""
-        marked = first_position == 0 and buffer[:3].tobytes() == _BYTE_ORDER_MARK
-        start = 3 if marked and size >= 3 else 0
         if not self.settings.header:
-            return start, 0
+            return 0, 0
         if first_position == 0 and size:
             end = min(int(find_newline(buffer, 0)), size)
             self.read_header(buffer[:end].tobytes())
@@ -270,7 +268,7 @@ class DelimitedDecoder:
         if not self._names and size:
             message = "the header was not read: give the file's first line to read_header before later lines"
             raise InputError(message)
-        return start, 0
+        return 0, 0
 
     def _unknown_fields(self, unknown_slots: Words, events: int) -> dict[str, int]:
         """Return the counts; a column that no kind knows counts once for each event."""

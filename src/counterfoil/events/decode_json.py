@@ -51,6 +51,7 @@ from counterfoil.events.words import (
     load_word,
     name_hash,
     padded,
+    skip_mark,
 )
 
 
@@ -322,11 +323,9 @@ def _decode_lines(
     """Decode the lines of a padded buffer, whose content has ``size`` bytes."""
     record = 0
     at = 0
-    if first_position == 0 and size >= 3 and data[0] == 0xEF and data[1] == 0xBB and data[2] == 0xBF:
-        at = 3
     while at < size:
         start = at
-        at = _skip_spaces(data, at)
+        at = _skip_spaces(data, skip_mark(data, at))
         if data[at] == _NEWLINE and at - start <= tables.limits[LIMIT_RECORD]:
             at += 1
             record += 1
@@ -366,8 +365,8 @@ def _decode_lines(
 class JsonDecoder:
     """Decodes lines of JSON (NDJSON): one object a line, by RFC 8259 to the letter.
 
-    A byte order mark before the first line is skipped, blank lines are no events, and lines may end in CRLF. Decoders
-    may be shared by threads; the kernel runs without the interpreter's lock.
+    A byte order mark before a line is skipped (files that were joined have one inside), blank lines are no events, and
+    lines may end in CRLF. Decoders may be shared by threads; the kernel runs without the interpreter's lock.
 
     Parameters
     ----------

@@ -136,6 +136,12 @@ def find_newline(data: Bytes, at: int) -> int:
         at += 8
 
 
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+def skip_mark(data: Bytes, at: int) -> int:
+    """Return the place behind a byte order mark, where one stands at ``at``; else ``at``."""
+    return at + 3 if data[at] == 0xEF and data[at + 1] == 0xBB and data[at + 2] == 0xBF else at
+
+
 @nb.njit(nogil=True, cache=True, _nrt=False)
 def count_newlines(data: Bytes, size: int) -> int:
     """Return how many newlines the first ``size`` bytes hold."""
