@@ -92,6 +92,17 @@ def test_kernel_equals_twin(history: list[Arrival], batch_size: int, shards: int
     assert_equal(WORLD.kernel(history, batch_size, shards), WORLD.twin(history))
 
 
+PUNCTUAL = World(*aggregates(), lateness=0)
+PATIENT = World(*aggregates(), lateness=10**6 * SECOND)
+
+
+@pytest.mark.parametrize("world", [PUNCTUAL, PATIENT], ids=["punctual", "patient"])
+@settings(max_examples=15)
+@given(history=histories(50))
+def test_lateness_of_nothing_and_of_any_length(world: World, history: list[Arrival]) -> None:
+    assert_equal(world.kernel(history, 7), world.twin(history))
+
+
 def stream(disorder: float, size: int, span: int) -> list[Arrival]:
     """Return payments of one card over a number of seconds, shuffled by up to ``disorder`` seconds."""
     random = np.random.default_rng(size + round(disorder))
