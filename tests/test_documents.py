@@ -24,6 +24,20 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
+def test_every_page_can_be_reached_from_the_readme() -> None:
+    reached, waiting = set(), [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop().resolve()
+        if page in reached:
+            continue
+        reached.add(page)
+        if page.is_dir():
+            waiting += page.glob("*.md")
+        elif page.suffix == ".md":
+            waiting += [page.parent / link for link in _LINK.findall(page.read_text(encoding="utf-8"))]
+    assert [path.name for path in DOCUMENTS if path not in reached] == []
+
+
 def test_every_file_that_the_architecture_names_exists() -> None:
     names = _FILE.findall((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
     assert len(names) > 20
