@@ -1,4 +1,4 @@
-"""A batch as a polars frame and back, exactly: what the journal stores.
+"""A batch as a polars frame and back, exactly.
 
 The frame has a column for the position, the kind's number, the time and the id, and one for each column of the schema
 in its natural type: texts as strings, amounts as minor units, times as microseconds. Hashes are not stored: they
