@@ -46,7 +46,7 @@ def _is_extreme(measures: Words, measure: np.int64) -> bool:
     return load2(measures, measure, layout.MEASURE_BLOCK) >= 0
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def fold_block(
     arena: Words,
     address: np.int64,
@@ -76,7 +76,7 @@ def fold_block(
             base += capacity >> SMALL
 
 
-@nb.njit(nogil=True, cache=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
 def rebuild_blocks(
     arena: Words,
     address: np.int64,
@@ -96,7 +96,7 @@ def rebuild_blocks(
         fold_block(arena, address, capacity, stride, tracks, track, measures, sequence)
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def extreme(
     arena: Words,
     address: np.int64,

@@ -109,9 +109,9 @@ TALLY_FREQUENCY = 1
 # Columns of the table of operations: one a feature.
 OPERATION_CODE = 0
 OPERATION_HIGH = 1
-"""Edge (within the track) where the window ends; -1 for now."""
+"""Edge where the window ends: ``EDGE_NOW``, or ``EDGES_ALWAYS`` and the number of the track's edge."""
 OPERATION_LOW = 2
-"""Edge where it begins; -1 for the beginning."""
+"""Edge where it begins: ``EDGE_BEGINNING``, or likewise."""
 OPERATION_WORD = 3
 OPERATION_COUNT_WORD = 4
 """Word with the running count of rows that have a value; -1 where every entry has one."""
@@ -138,6 +138,11 @@ ARENA_START = 64
 
 STATUS_DONE = 0
 STATUS_ARENA_FULL = 1
+
+EDGE_BEGINNING = 0
+EDGE_NOW = 1
+EDGES_ALWAYS = 2
+"""Edges that every track has; its own come behind."""
 
 # Codes of operations: which kernel makes the feature.
 COUNT_ROWS = 0

@@ -287,7 +287,8 @@ class StagePlanner:
                 (layout.TRACK_OPERATIONS, layout.TRACK_OPERATION_COUNT, plan.after),
             ):
                 row[first], row[count] = len(operations), len(some)
-                for operation in some:
+                # Like after like: the processor foresees what it has just seen.
+                for operation in sorted(some, key=lambda each: each.code):
                     operations.append(_pack_operation(operation, first_tally))
                     divisors.append(operation.divisor)
             tracks.append(row)
@@ -313,8 +314,8 @@ def _pack_operation(operation: Operation, first_tally: int) -> list[int]:
     tally = operation.tally if is_extreme or operation.tally < 0 else first_tally + operation.tally
     return [
         operation.code,
-        operation.high,
-        operation.low,
+        layout.EDGE_NOW if operation.high < 0 else layout.EDGES_ALWAYS + operation.high,
+        layout.EDGE_BEGINNING if operation.low < 0 else layout.EDGES_ALWAYS + operation.low,
         operation.word,
         operation.count_word,
         operation.square_word,

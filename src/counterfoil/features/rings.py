@@ -23,7 +23,7 @@ def entry(address: np.int64, mask: np.int64, stride: np.int64, sequence: np.int6
     return address + (sequence & mask) * stride
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def bound(
     arena: Words,
     address: np.int64,
@@ -60,7 +60,7 @@ def bound(
     return low
 
 
-@nb.njit(nogil=True, cache=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
 def _needed_from(
     arena: Words,
     address: np.int64,
@@ -75,7 +75,7 @@ def _needed_from(
     return max(floor, bound(arena, address, mask, stride, floor + 1, floor + 1, head, newest - horizon) - 1)
 
 
-@nb.njit(nogil=True, cache=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
 def _allocate(arena: Words, meta: Words, track: np.int64, power: np.int64, words: np.int64) -> np.int64:
     """Return the address of a free ring, or -1 where the arena is full."""
     free = layout.META_FREE + track * layout.FREE_CAPACITIES + power
@@ -90,7 +90,7 @@ def _allocate(arena: Words, meta: Words, track: np.int64, power: np.int64, words
     return address
 
 
-@nb.njit(nogil=True, cache=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
 def create(arena: Words, meta: Words, tracks: Words, track: np.int64, records: Words, part: np.int64) -> bool:
     """Give an entity its first ring for a track, holding the sentinel; False where the arena is full."""
     stride = load2(tracks, track, layout.TRACK_STRIDE)
@@ -109,7 +109,7 @@ def create(arena: Words, meta: Words, tracks: Words, track: np.int64, records: W
     return True
 
 
-@nb.njit(nogil=True, cache=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
 def _forget(
     arena: Words,
     table: Words,
@@ -143,7 +143,7 @@ def _forget(
                     store(meta, layout.META_PAIRS, load(meta, layout.META_PAIRS) - 1)
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def leave(
     arena: Words,
     table: Words,
@@ -174,7 +174,7 @@ def leave(
         store(meta, layout.META_PAIRS, load(meta, layout.META_PAIRS) - 1)
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def enter(
     arena: Words,
     table: Words,
@@ -204,7 +204,7 @@ def enter(
         store(meta, layout.META_PAIRS, load(meta, layout.META_PAIRS) + 1)
 
 
-@nb.njit(nogil=True, cache=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
 def _make_room(
     arena: Words,
     table: Words,
@@ -254,13 +254,14 @@ def _make_room(
 def _delta(inputs: Words, input_nulls: Bytes, measures: Words, measure: np.int64, row: np.int64) -> bool:
     """Tell whether an event counts for a measure."""
     mask = load2(measures, measure, layout.MEASURE_MASK)
-    if mask >= 0 and (load2(input_nulls, mask, row) != 0 or load2(inputs, mask, row) == 0):
+    if mask >= 0 and load2(inputs, mask, row) == 0:
+        # The word of a condition that is null is 0 too.
         return False
     source = load2(measures, measure, layout.MEASURE_INPUT)
     return source < 0 or load2(input_nulls, source, row) == 0
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def _accumulate(
     arena: Words,
     arena_float: nb.float64[:],
@@ -280,11 +281,17 @@ def _accumulate(
         code = load2(measures, measure, layout.MEASURE_CODE)
         word = load2(measures, measure, layout.MEASURE_WORD)
         source = load2(measures, measure, layout.MEASURE_INPUT)
-        counts = _delta(inputs, input_nulls, measures, measure, row)
         if code == layout.ADD_INTEGER:
-            store(arena, at + word, load(arena, before + word) + (load2(inputs, source, row) if counts else 0))
-        elif code == layout.ADD_ONE:
-            store(arena, at + word, load(arena, before + word) + (1 if counts else 0))
+            # The word of a null is 0, so that it adds nothing.
+            amount = load2(inputs, source, row)
+            mask = load2(measures, measure, layout.MEASURE_MASK)
+            if mask >= 0 and load2(inputs, mask, row) == 0:
+                amount = 0
+            store(arena, at + word, load(arena, before + word) + amount)
+            continue
+        counts = _delta(inputs, input_nulls, measures, measure, row)
+        if code == layout.ADD_ONE:
+            store(arena, at + word, load(arena, before + word) + np.int64(counts))
         elif code in (layout.ADD_FLOAT, layout.ADD_SQUARE_FLOAT, layout.ADD_SQUARE_INTEGER):
             high, low = np.uint64(0), np.uint64(0)
             if counts:
@@ -322,7 +329,7 @@ def _wide_value(
     return wide.fixed(value * value if code == layout.ADD_SQUARE_FLOAT else value)
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def _improve(
     arena: Words, arena_float: nb.float64[:], measures: Words, measure: np.int64, at: np.int64, value: np.int64
 ) -> None:
@@ -343,7 +350,7 @@ def _improve(
         store(arena, at, before)
 
 
-@nb.njit(nogil=True, cache=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
 def _carry_forward(
     arena: Words,
     arena_float: nb.float64[:],
@@ -391,7 +398,7 @@ def _carry_forward(
                 _improve(arena, arena_float, measures, measure, at, load2(inputs, source, row))
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def _link_values(
     arena: Words,
     table: Words,
@@ -454,7 +461,7 @@ def _holds(arena: Words, at: np.int64, value: np.int64) -> bool:
     return load(arena, at) == value and load(arena, at + 1) != layout.NULL
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def _link_next(
     arena: Words,
     table: Words,
@@ -519,7 +526,7 @@ def _link_next(
             store(records, place_word + 1, load(records, place_word + 1) - 1)
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def _count_new_values(
     arena: Words,
     table: Words,
@@ -568,7 +575,7 @@ def _count_new_values(
             )
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def insert(
     arena: Words,
     arena_float: nb.float64[:],

@@ -166,7 +166,7 @@ def run_stages(
     return layout.STATUS_DONE
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def _run_shard(
     tracks: Words,
     edges: Words,
@@ -302,7 +302,7 @@ def _run_shard(
                     if load2(tracks, track, layout.TRACK_KIND) != kind:
                         continue
                     mask = load2(tracks, track, layout.TRACK_MASK)
-                    if mask >= 0 and (load2(input_nulls, mask, row) != 0 or load2(inputs, mask, row) == 0):
+                    if mask >= 0 and load2(inputs, mask, row) == 0:
                         continue
                     if not insert(
                         arena,
@@ -463,7 +463,7 @@ def _prefetch_rings(
                     prefetch(pair_table, 4 * place)
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def _answer(
     tracks: Words,
     edges: Words,
@@ -510,7 +510,11 @@ def _answer(
     now = head
     if newest > time:
         now = bound(arena, address, mask, stride, head, floor + 1, head, time)
-    now_at = entry(address, mask, stride, now - 1)
+    # A window over the whole past begins at the entry before the beginning, whose totals are zero.
+    store(places, layout.EDGE_BEGINNING, 1)
+    store(places, _ADDRESSES + layout.EDGE_BEGINNING, 0)
+    store(places, layout.EDGE_NOW, now)
+    store(places, _ADDRESSES + layout.EDGE_NOW, entry(address, mask, stride, now - 1))
     edge_first = load2(tracks, track, layout.TRACK_EDGES)
     for edge in range(load2(tracks, track, layout.TRACK_EDGE_COUNT)):
         place = bound(
@@ -524,23 +528,22 @@ def _answer(
             time - load(edges, edge_first + edge),
         )
         store(records, part + layout.PLACES + edge, place)
-        store(places, edge, place)
-        store(places, _ADDRESSES + edge, entry(address, mask, stride, place - 1))
+        store(places, layout.EDGES_ALWAYS + edge, place)
+        store(places, _ADDRESSES + layout.EDGES_ALWAYS + edge, entry(address, mask, stride, place - 1))
     for operation in range(first, last):
         code = load2(operations, operation, layout.OPERATION_CODE)
         output = load2(operations, operation, layout.OPERATION_OUTPUT)
         word = load2(operations, operation, layout.OPERATION_WORD)
         high_edge = load2(operations, operation, layout.OPERATION_HIGH)
         low_edge = load2(operations, operation, layout.OPERATION_LOW)
-        high = now if high_edge < 0 else load(places, high_edge)
-        low = np.int64(1) if low_edge < 0 else load(places, low_edge)
-        high_at = now_at if high_edge < 0 else load(places, _ADDRESSES + high_edge)
-        # A window over the whole past begins at the entry before the beginning, whose totals are zero.
-        low_at = np.int64(0) if low_edge < 0 else load(places, _ADDRESSES + low_edge)
+        high = load(places, high_edge)
+        low = load(places, low_edge)
         if code == layout.COUNT_ROWS:
             store2(outputs, output, column, high - low)
             store2(output_nulls, output, column, 0)
             continue
+        high_at = load(places, _ADDRESSES + high_edge)
+        low_at = load(places, _ADDRESSES + low_edge)
         if code <= layout.SHARE:
             count_word = load2(operations, operation, layout.OPERATION_COUNT_WORD)
             count = high - low if count_word < 0 else count_total(arena, high_at, low_at, count_word)
@@ -609,7 +612,9 @@ def _answer(
                 high,
                 head,
                 floor,
-                time if high_edge < 0 else time - load(edges, edge_first + high_edge),
+                time
+                if high_edge == layout.EDGE_NOW
+                else time - load(edges, edge_first + high_edge - layout.EDGES_ALWAYS),
                 outputs,
                 output_nulls,
                 column,
@@ -765,7 +770,7 @@ def _answer_latest(
         store2(outputs_float, output, column, kilometres_an_hour(distance, time - load(arena, high_at)))
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def _move_tally(
     measures: Words,
     tallies: Words,
@@ -796,7 +801,7 @@ def _move_tally(
         enter(arena, pair_table, meta, measures, tallies, tally, records, word, slot, at)
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def _answer_distinct(
     measures: Words,
     tallies: Words,
@@ -839,7 +844,7 @@ def _answer_distinct(
         )
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def _answer_frequency(
     measures: Words,
     tallies: Words,

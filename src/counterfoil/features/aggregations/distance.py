@@ -77,7 +77,7 @@ def great_circle_sql(latitude: str, longitude: str, own_latitude: str, own_longi
     return f"2 * {EARTH_RADIUS_KM} * atan2(sqrt({square}), sqrt(abs(1 - {square})))"
 
 
-@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def great_circle(
     latitude: np.float64, longitude: np.float64, own_latitude: np.float64, own_longitude: np.float64
 ) -> np.float64:

@@ -48,7 +48,7 @@ class Distinct(Aggregation):
         return terms.over(f"count(DISTINCT {terms.arguments[0]})")
 
 
-@nb.njit(nogil=True, cache=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
 def distinct_scan(
     arena: Words,
     address: np.int64,

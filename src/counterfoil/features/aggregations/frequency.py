@@ -50,7 +50,7 @@ class Frequency(Aggregation):
         return terms.over(f"avg(CAST({terms.arguments[0]} = {terms.own[0]} AS INTEGER))")
 
 
-@nb.njit(nogil=True, cache=True, _nrt=False)
+@nb.njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
 def occurrences(
     arena: Words,
     address: np.int64,

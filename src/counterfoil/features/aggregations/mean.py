@@ -54,7 +54,7 @@ class Mean(Aggregation):
         return terms.over(f"avg({terms.arguments[0]})")
 
 
-@nb.njit(inline="always")
+@nb.njit(inline="always", error_model="numpy")
 def mean_integer(
     arena: Words, high: np.int64, low: np.int64, word: np.int64, count: np.int64, divisor: np.float64
 ) -> np.float64:
@@ -62,7 +62,7 @@ def mean_integer(
     return np.float64(load(arena, high + word) - load(arena, low + word)) / (np.float64(count) * divisor)
 
 
-@nb.njit(inline="always")
+@nb.njit(inline="always", error_model="numpy")
 def mean_float(arena: Words, high: np.int64, low: np.int64, word: np.int64, count: np.int64) -> np.float64:
     """Return the mean of floats."""
     return sum_float(arena, high, low, word) / np.float64(count)

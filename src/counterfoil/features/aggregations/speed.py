@@ -38,7 +38,7 @@ class Speed(Distance):
         return f"({super().sql(terms)}) / ({elapsed} / {HOUR})"
 
 
-@nb.njit(inline="always")
+@nb.njit(inline="always", error_model="numpy")
 def kilometres_an_hour(distance: np.float64, elapsed: np.int64) -> np.float64:
     """Return a speed from kilometres and microseconds."""
     return distance / (max(np.float64(elapsed), np.float64(SECOND)) / HOUR)

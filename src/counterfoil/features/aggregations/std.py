@@ -69,7 +69,7 @@ class Std(Aggregation):
         return terms.over(f"stddev_samp({terms.arguments[0]})")
 
 
-@nb.njit(inline="always")
+@nb.njit(inline="always", error_model="numpy")
 def std_integer(
     arena: Words, high: np.int64, low: np.int64, word: np.int64, square: np.int64, count: np.int64, divisor: np.float64
 ) -> np.float64:
@@ -84,7 +84,7 @@ def std_integer(
     return math.sqrt(spread / (np.float64(count) * np.float64(count - 1))) / divisor
 
 
-@nb.njit(inline="always")
+@nb.njit(inline="always", error_model="numpy")
 def std_float(
     arena: Words, high: np.int64, low: np.int64, word: np.int64, square: np.int64, count: np.int64
 ) -> np.float64:
