@@ -53,7 +53,7 @@ def test_every_problem_is_told_at_once() -> None:
     message = str(caught.value)
     for part in (
         "detector: found nothing",
-        'source.typ: found an unknown setting',
+        "source.typ: found an unknown setting",
         'did you mean "type"?',
         'source.format: found "jsn"; allowed: json, lines, csv, parquet; did you mean "json"?',
         "source.count: found 0; allowed: 1 to",
@@ -131,7 +131,9 @@ def test_every_setting_is_documented() -> None:
 def test_the_page_names_no_setting_that_is_not_there() -> None:
     names = set(setting_names())
     text = (ROOT / "docs" / "configuration.md").read_text()
-    entries = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `") and "counterfoil_" not in line]
+    entries = [
+        line.split("`")[1] for line in text.splitlines() if line.startswith("| `") and "counterfoil_" not in line
+    ]
     assert sorted(set(entries) - names) == []
 
 

@@ -45,9 +45,17 @@ def configure_logs(level: str = "info", form: str = "console") -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        # Looked up for each line, because a test or a daemon may put another file in its place.
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def get_logger(name: str) -> Any:
+    """Return a logger; unless configured otherwise it writes to standard error, because standard output is for data."""
+    if not structlog.is_configured():
+        configure_logs()
+    return structlog.get_logger(name)
 
 
 class Metrics:

@@ -20,6 +20,11 @@ def cutter(data: bytes, step: int, batch_bytes: int, batch_lines: int, record_by
     return LineCutter(fetch, batch_bytes, batch_lines, record_bytes)
 
 
+def data_of(chunk: Chunk) -> bytes:
+    assert isinstance(chunk.data, bytes)
+    return chunk.data
+
+
 def chunks(cutter: LineCutter) -> list[Chunk]:
     found = []
     while (chunk := cutter.read()) is not None:
@@ -35,13 +40,13 @@ def chunks(cutter: LineCutter) -> list[Chunk]:
 )
 def test_lines_come_out_as_they_went_in(data: bytes, step: int, batch_bytes: int, batch_lines: int) -> None:
     found = chunks(cutter(data, step, batch_bytes, batch_lines, record_bytes=1000))
-    assert b"".join(bytes(chunk.data) for chunk in found) == data
+    assert b"".join(data_of(chunk) for chunk in found) == data
     lines = data.split(b"\n")
     expected = len(lines) - (lines[-1] == b"")
     assert (found[-1].next_position if found else 0) == expected
     position = offset = 0
     for chunk in found:
-        size = len(bytes(chunk.data))
+        size = len(data_of(chunk))
         assert chunk.position == position
         assert chunk.next_offset == offset + size
         assert 1 <= chunk.next_position - position <= batch_lines
@@ -52,9 +57,9 @@ def test_lines_come_out_as_they_went_in(data: bytes, step: int, batch_bytes: int
 def test_a_line_that_is_too_long_is_cut_and_its_neighbours_stay(step: int, batch_bytes: int, length: int) -> None:
     data = b"one\n" + b"x" * length + b"\ntwo\nrest"
     found = chunks(cutter(data, step, batch_bytes, 1, record_bytes=8))
-    assert [bytes(chunk.data) for chunk in (found[0], found[2], found[3])] == [b"one\n", b"two\n", b"rest"]
+    assert [data_of(chunk) for chunk in (found[0], found[2], found[3])] == [b"one\n", b"two\n", b"rest"]
     # Kept whole where it lay in one read; else cut behind the limit, so that the decoder refuses it.
-    assert len(bytes(found[1].data)) > 8
+    assert len(data_of(found[1])) > 8
     assert found[1].next_offset == 4 + length + 1
     assert found[3].next_offset == len(data)
 
@@ -62,5 +67,5 @@ def test_a_line_that_is_too_long_is_cut_and_its_neighbours_stay(step: int, batch
 def test_a_long_line_at_the_end_ends() -> None:
     found = chunks(cutter(b"y" * 100, 7, 16, 10, record_bytes=20))
     assert len(found) == 1
-    assert bytes(found[0].data) == b"y" * 21 + b"\n"
+    assert data_of(found[0]) == b"y" * 21 + b"\n"
     assert (found[0].next_position, found[0].next_offset) == (1, 100)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -51,7 +52,8 @@ SOURCES = [text_file, parquet_file, payments, transfers]
 def rows(chunk: Chunk) -> list[object]:
     if isinstance(chunk.data, pl.DataFrame):
         return chunk.data["name"].to_list()
-    return list(bytes(chunk.data).splitlines())
+    assert isinstance(chunk.data, bytes)
+    return list(chunk.data.splitlines())
 
 
 def drained(source: Source) -> list[Chunk]:
@@ -72,7 +74,9 @@ def test_every_chunk_is_a_place_to_go_on_from(make: Callable[[Path], Source], tm
         again = make(tmp_path)
         again.seek(chunk.next_position, chunk.next_offset)
         rest = drained(again)
-        assert [row for each in rest for row in rows(each)] == [row for each in found[index + 1 :] for row in rows(each)]
+        assert [row for each in rest for row in rows(each)] == [
+            row for each in found[index + 1 :] for row in rows(each)
+        ]
         if rest:
             assert rest[0].position == chunk.next_position
 
@@ -134,10 +138,8 @@ def pipe() -> Iterator[tuple[int, int]]:
     reading, writing = os.pipe()
     yield reading, writing
     for descriptor in (reading, writing):
-        try:
+        with contextlib.suppress(OSError):
             os.close(descriptor)
-        except OSError:
-            pass
 
 
 def test_a_pipe_gives_its_lines_and_the_last_without_a_newline(pipe: tuple[int, int]) -> None:
@@ -148,12 +150,12 @@ def test_a_pipe_gives_its_lines_and_the_last_without_a_newline(pipe: tuple[int, 
     source.seek(10, 99)
     first = source.read(never)
     assert first is not None
-    assert (bytes(first.data), first.position, first.next_position) == (b"one\ntwo\n", 11, 13)
+    assert (first.data, first.position, first.next_position) == (b"one\ntwo\n", 11, 13)
     os.write(writing, b"ee")
     os.close(writing)
     last = source.read(never)
     assert last is not None
-    assert bytes(last.data) == b"three"
+    assert last.data == b"three"
     assert source.read(never) is None
     assert source.fingerprint(None) == (0, 0)
 

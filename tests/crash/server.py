@@ -7,6 +7,7 @@ fork: its threads would not survive it.
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import sys
@@ -28,6 +29,8 @@ from counterfoil.runtimes.local.runtime import LocalRuntime
 from tests.runtimes.sample import sample_config, sample_detector, sample_lines
 
 CLOCK = 1_800_000_000_000_000
+FRESH = Program(sample_detector())
+"""Compiled once; each child uses its own copy of it."""
 
 
 def main() -> None:
@@ -97,7 +100,10 @@ def work(command: dict[str, Any]) -> None:
         replay_seconds=0.0 if command["snapshots"] else 1_000.0,
         snapshot_share=1.0,
     )
-    with LocalRuntime(config, sample_detector(), clock=lambda: CLOCK) as runtime:
+    with LocalRuntime(config, FRESH.detector, FRESH, clock=lambda: CLOCK) as runtime:
+        if command["snapshots"]:
+            # One whenever the last is finished, however dear.
+            runtime.snapshots._share = math.inf
         runtime.run()
 
 

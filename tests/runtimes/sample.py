@@ -32,9 +32,18 @@ features:
   - {name: since_change, time_since: change, by: customer}
   - {name: ratio, expr: "amount / nullif(usual_24h, 0)"}
 rules:
-  - {name: many, when: "count_1h >= 5", then: review, score: 0.8, reason: "{count_1h} within an hour.", episode: customer, quiet: 2h}
+  - name: many
+    when: count_1h >= 5
+    then: review
+    score: 0.8
+    reason: "{count_1h} within an hour."
+    episode: customer
+    quiet: 2h
   - {name: large, when: "spend_24h > 900", then: block, score: 0.96, reason: "{spend_24h} in a day."}
-  - {name: changed, when: "since_change <= interval '30' minute and amount > 50", score: 0.3, reason: "Soon after a change."}
+  - name: changed
+    when: since_change <= interval '30' minute and amount > 50
+    score: 0.3
+    reason: Soon after a change.
 """
 
 START = 1_767_225_600
@@ -52,7 +61,7 @@ def sample_lines(count: int, seed: int = 1, poison: bool = True) -> list[bytes]:
     lines: list[bytes] = []
     at = float(START)
     for number in range(count):
-        at += draw.expovariate(1 / 60)
+        at = round(at + draw.expovariate(1 / 60), 3)
         chance = draw.random()
         if poison and chance < 0.03:
             lines.append(draw.choice([b"{", b"\xff\xfe", b'{"kind":"payment"}', b'{"kind":"other"}', b"[1]"]))
@@ -62,10 +71,10 @@ def sample_lines(count: int, seed: int = 1, poison: bool = True) -> list[bytes]:
             lines.append(_line("change", number, change_id=f"c{number}", at=at, customer=_customer(draw)))
         else:
             time = at - draw.choice([0, 0, 0, 0, 1800])
-            fields = {"customer": _customer(draw), "shop": f"shop-{draw.randrange(8)}", "at": time}
+            fields: dict[str, object] = {"customer": _customer(draw), "shop": f"shop-{draw.randrange(8)}"}
+            fields |= {"payment_id": f'p"{number}é'}
             amount = round(draw.lognormvariate(4, 1), 2)
-            identifier = f'p"{number}é'
-            lines.append(_line("payment", number, payment_id=identifier, amount=amount, **fields))
+            lines.append(_line("payment", number, at=time, **fields, amount=amount))
     return lines
 
 
@@ -73,9 +82,8 @@ def _customer(draw: random.Random) -> str | None:
     return draw.choice([f"customer-{draw.randrange(20)}", f"customer-{draw.randrange(3)}", None])
 
 
-def _line(kind: str, number: int, *, at: float, **fields: object) -> bytes:
-    time = f"{at:.3f}"
-    return json.dumps({"kind": kind, "at": float(time), "extra": number, **fields}).encode()
+def _line(kind: str, number: int, **fields: object) -> bytes:
+    return json.dumps({"kind": kind, "extra": number, **fields}).encode()
 
 
 def write_lines(path: Path, lines: list[bytes]) -> Path:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Texts = tuple[Bytes, Words, Lengths]
 """Heap, offsets and lengths; a length below 0 is null."""
 
+_json = msgspec.json.Encoder(decimal_format="number")
 _SECOND = 1_000_000
 _DAY_SECONDS = 86_400
 _TIME_BYTES = 27
@@ -118,7 +119,7 @@ def feature_objects(features: Words, nulls: Bytes, columns: Sequence[tuple[str, 
     for index, (name, value_type) in enumerate(columns):
         values = column_values(features[index], nulls[index], value_type)
         label = msgspec.json.encode(name).decode()
-        texts.append([f"{label}:{msgspec.json.encode(value).decode()}" for value in values])
+        texts.append([f"{label}:{_json.encode(value).decode()}" for value in values])
     return [("{" + ",".join(row) + "}").encode() for row in zip(*texts, strict=True)]
 
 

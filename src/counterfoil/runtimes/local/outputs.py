@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
-import structlog
 
 from counterfoil.connectors.line_output import LineOutput
 from counterfoil.connectors.parquet_output import ParquetOutput
 from counterfoil.connectors.standard_output import StandardOutput
 from counterfoil.errors import StorageError
+from counterfoil.observability import get_logger
 from counterfoil.runtimes.local.failpoints import reach
 from counterfoil.runtimes.local.records import Records, decode_records
 from counterfoil.runtimes.local.store import Group, Header, OutputRecord, Store, sync_folder
@@ -26,7 +26,7 @@ SYNC_SECONDS = 1.0
 """How often an output file is synced. It is no promise, only a bound on how much of it is written again."""
 STANDARD_OUTPUT = "-"
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def read_decisions(store: Store, start: int, stop: int) -> Iterator[tuple[Header, Records]]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import structlog
 
 from counterfoil.errors import CorruptionError
 from counterfoil.events.batch import Batch
+from counterfoil.observability import get_logger
 from counterfoil.runtimes.local.failpoints import reach
 from counterfoil.runtimes.local.journal import decode_batch
 from counterfoil.runtimes.local.records import Records, decode_records, digest
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from counterfoil.runtimes.local.snapshots import Snapshots
     from counterfoil.runtimes.plan import CompiledProgram
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import polars as pl
-import structlog
 
 from counterfoil.config import RunConfig, SinkConfig
 from counterfoil.connectors.source import Chunk
@@ -28,7 +27,7 @@ from counterfoil.errors import InputError, StorageError
 from counterfoil.events.decode_json import JsonDecoder
 from counterfoil.events.decoding import DecoderSettings
 from counterfoil.events.identity import IdentityKey
-from counterfoil.observability import Metrics
+from counterfoil.observability import Metrics, get_logger
 from counterfoil.program import Program
 from counterfoil.rules.definition import Outcome
 from counterfoil.runtimes.local.blocks import Work
@@ -60,7 +59,7 @@ _OUTCOMES = tuple(outcome.value for outcome in Outcome)
 FIXED_CLOCK_VARIABLE = "COUNTERFOIL_FIXED_CLOCK"
 """Microseconds since 1970 that every decision is stamped with: for tests that compare files byte by byte."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +234,7 @@ class LocalRuntime:
         InputError
             If the source cannot be read, or is not the one that was read before.
         """
+        self._check_astray()
         config = self.config
         stopped = stopped or threading.Event()
         feed = feed or open_input(config.source, config.limits, self.detector, self.key)
@@ -267,8 +267,8 @@ class LocalRuntime:
         StorageError
             If an event was decided without the journal before.
         """
-        if journal and self._astray:
-            raise StorageError("an event was decided without the journal; open the runtime anew to use the journal")
+        if journal:
+            self._check_astray()
         received = time.monotonic()
         position = self.store.next_position if journal else self._next_free_position()
         decoded = self._call_decoder().decode(record.replace(b"\n", b" "), position, self.clock())
@@ -282,6 +282,10 @@ class LocalRuntime:
             places = (calls.source, position, position + 1, calls.record + 1, calls.record + 1)
             self._carry(Done(Work(decoded.batch, decoded.dead, unknown, *places, received), decided, decided_at))
         return answer
+
+    def _check_astray(self) -> None:
+        if self._astray:
+            raise StorageError("an event was decided without the journal; open the runtime anew to use the journal")
 
     def _answer(self, decoded: Decoded, decided: Decided, decided_at: int) -> Answer:
         batch = decoded.batch
@@ -355,6 +359,7 @@ class LocalRuntime:
         letters
             Their numbers; None for all that were not retried yet.
         """
+        self._check_astray()
         before, started = self.store.totals, time.monotonic()
         found = [each for each in self.store.dead_letters() if not each.retried and not each.cut]
         if letters is not None:

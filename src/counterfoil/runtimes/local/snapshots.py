@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import structlog
 import xxhash
 
 from counterfoil.errors import StorageError
+from counterfoil.observability import get_logger
 from counterfoil.runtimes.local.failpoints import reach
 from counterfoil.runtimes.local.store import SnapshotRecord, Store, sync_folder
 
@@ -32,7 +32,7 @@ PARALLEL = 4
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def layout_of(shards: int) -> str:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from counterfoil.rules.types import ValueType
     from counterfoil.runtimes.local.arrays import Bytes, Words
 
-EXACT = 2**53
-"""Up to here a whole number divided by a power of ten is the double nearest to it, and prints as the decimal."""
+EXACT = 10**15 - 1
+"""Decimals of up to 15 digits are told apart by the doubles nearest to them, and so print as they are written."""
 
 
 def column_values(words: Words, nulls: Bytes, value_type: ValueType) -> list[Any]:
@@ -52,6 +52,6 @@ def time_text(microseconds: int) -> str:
 
 
 def _money(words: Words, scale: int) -> list[Any]:
-    if len(words) and max(abs(int(words.max())), abs(int(words.min()))) > EXACT:
+    if len(words) and max(int(words.max()), -int(words.min())) > EXACT:
         return [Decimal(word).scaleb(-scale) for word in words.tolist()]
     return (words / 10**scale).tolist()
