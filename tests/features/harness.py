@@ -172,6 +172,7 @@ def variants(aggregation: str, *arguments: str, windows: bool = True, resolution
         "where": {"where": "flag"},
         "of_pair": {"by": "pair"},
         "via": {"via": ("shop",)},
+        "of_pair_via": {"by": "pair", "via": ("shop", "card")},
     }
     if windows:
         options |= {
