@@ -144,3 +144,11 @@ def test_exact_amounts_print_as_their_decimals() -> None:
     assert written(5716, -1, 10, 10**15 - 1) == ["57.16", "-0.01", "0.1", "9999999999999.99"]
     assert written(5716, 2**53 - 1) == ["57.16", "90071992547409.91"]
     assert written() == []
+
+
+def test_a_block_without_decisions_may_record_features() -> None:
+    records = records_of([])
+    records.features, records.feature_nulls = np.zeros((3, 0), np.int64), np.zeros((3, 0), np.uint8)
+    again = decode_records(encode_records(records))
+    assert len(again) == 0
+    assert LineEncoder((("count", ValueType(Base.INT)),)).encode(again, 0, "d") == b""

@@ -53,6 +53,8 @@ class LineEncoder:
 
     def encode(self, records: Records, decided_at: int, detector: str) -> bytes:
         """Return one line for each record; ``decided_at`` is in microseconds since 1970."""
+        if not len(records):
+            return b""
         glue, middle = _glue(records, decided_at, detector)
         features = self._feature_texts(records)
         out = np.empty(_bound(records, glue, features) + PADDING, np.uint8)

@@ -214,6 +214,7 @@ def decode_records(data: bytes) -> Records:
         size = len(arrays["row"])
         features = arrays.get("features")
         nulls = arrays.get("feature_nulls")
+        rows = len(nulls) // size if nulls is not None and size else 0
         return Records(
             arrays["row"],
             arrays["position"],
@@ -228,8 +229,8 @@ def decode_records(data: bytes) -> Records:
             arrays["finding_heap"],
             offsets_of(arrays["finding_length"]),
             arrays["finding_length"],
-            None if features is None else features.view(np.int64).reshape(-1, size),
-            None if nulls is None else nulls.reshape(-1, size),
+            None if features is None else features.view(np.int64).reshape(rows, size),
+            None if nulls is None else nulls.reshape(rows, size),
         )
     except KeyError as error:
         raise CorruptionError(f"a block of the log has no column {error}; restore the folder from a copy") from error
