@@ -9,7 +9,14 @@ import pytest
 
 from counterfoil.compiled import fingerprint
 
-KERNEL = "import numba as nb\nfrom counterfoil.parts import helper\nfrom counterfoil import sizes\n\n@nb.njit\ndef f(): ...\n"
+KERNEL = """import numba as nb
+from counterfoil import sizes
+from counterfoil.parts import helper
+
+
+@nb.njit
+def f(): ...
+"""
 
 
 @pytest.fixture
