@@ -182,10 +182,11 @@ class Stages:
             self._room -= events
             return
         changed = False
+        new = _NEW_MAX * max(events, _ROOM_MIN)
         for plan, shards in zip(self.plans, self._state, strict=True):
             for shard in shards:
-                table = index.with_room(shard.table, shard.entities, _NEW_MAX * events)
-                pair_table = pairs.with_room(shard.pairs, shard.pairs_used, _NEW_MAX * events * plan.pairs)
+                table = index.with_room(shard.table, shard.entities, new)
+                pair_table = pairs.with_room(shard.pairs, shard.pairs_used, new * plan.pairs)
                 changed |= table is not shard.table or pair_table is not shard.pairs
                 shard.table, shard.pairs = table, pair_table
         if changed:
@@ -271,6 +272,9 @@ class Stages:
 
 _NEW_MAX = 2
 """Entities that one event can bring to a stage: the one it is judged for, and the one it is fed to."""
+
+_ROOM_MIN = 256
+"""Events for which room is made at least, so that single events do not ask for it one by one."""
 
 _PARALLEL_MIN = 256
 """Events in a batch below which handing it to threads costs more than it gains."""
