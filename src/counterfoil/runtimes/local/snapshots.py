@@ -193,7 +193,8 @@ def _write_file(folder: Path, number: int, array: npt.NDArray[Any]) -> dict[str,
     with (folder / file).open("wb", buffering=0) as out:
         np.lib.format.write_array(out, contiguous, allow_pickle=False)
         size = out.tell()
-    return {"file": file, "bytes": size, "checksum": _checksum(contiguous)}
+    kind = {"type": contiguous.dtype.str, "shape": list(contiguous.shape)}
+    return {"file": file, "bytes": size, **kind, "checksum": _checksum(contiguous)}
 
 
 def _read_file(folder: Path, entry: dict[str, Any]) -> npt.NDArray[Any]:
@@ -204,7 +205,7 @@ def _read_file(folder: Path, entry: dict[str, Any]) -> npt.NDArray[Any]:
         version = np.lib.format.read_magic(file)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, kind = read_header(file)
-        if fortran or kind.hasobject:
+        if fortran or kind.str != entry["type"] or list(shape) != entry["shape"]:
             raise StorageError(f"{path}: is not an array that was written here")
         array = np.empty(shape, kind)
         view = array.reshape(-1).view(np.uint8).data
