@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter, deque
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +16,6 @@ from counterfoil.cli.console import examples, messages, output, write_json
 from counterfoil.cli.options import (
     Columns,
     Delimiter,
-    InputFormat,
     Json,
     JsonLines,
     Kind,
@@ -33,6 +34,14 @@ from counterfoil.cli.options import (
 
 if TYPE_CHECKING:
     from counterfoil.runtimes.local.store import StoredDeadLetter
+
+
+class RecordFormat(StrEnum):
+    """How a record stands in its dead letter; one of a CSV file is a line without its header."""
+
+    JSON = "json"
+    LINES = "lines"
+
 
 dead_letters = typer.Typer(no_args_is_help=True, help="Look at records that could not be read, and try them again.")
 
@@ -129,7 +138,7 @@ def show(
 def retry(
     numbers: Annotated[
         list[int] | None,
-        typer.Argument(metavar="[NUMBER]…", help="Which; all that were not tried again when left out."),
+        typer.Argument(metavar="NUMBER…", help="Which; all that were not tried again when left out."),
     ] = None,
     state: State = Path("state"),
     detector: Annotated[
@@ -143,7 +152,7 @@ def retry(
         list[str] | None,
         typer.Option("--output", metavar="FILE", help="A file of JSON lines that gets the decisions, too."),
     ] = None,
-    form: Annotated[InputFormat, typer.Option("--format", help="How the records are written.")] = InputFormat.JSON,
+    form: Annotated[RecordFormat, typer.Option("--format", help="How the records are written.")] = RecordFormat.JSON,
     kind: Kind = None,
     kind_field: KindField = "kind",
     mapping: Map = None,
@@ -170,7 +179,8 @@ def retry(
     config = RunConfig(
         detector=detector or chosen.version,
         source=SourceConfig(
-            type="stdin",
+            # Nothing is read from it: the records come out of the folder.
+            path=os.devnull,
             format=form.value,
             kind=kind,
             kind_field=kind_field,
@@ -197,4 +207,5 @@ def retry(
 
 def register(application: typer.Typer, panel: str) -> None:
     """Add the commands to the program."""
-    application.add_typer(dead_letters, name="dead-letters", rich_help_panel=panel)
+    epilog = examples("dead-letters list --state state", "dead-letters retry --state state")
+    application.add_typer(dead_letters, name="dead-letters", rich_help_panel=panel, epilog=epilog)

@@ -15,9 +15,11 @@ from counterfoil.cli.options import (
     Format,
     Kind,
     Map,
+    SecretEnvironment,
     Set,
     format_of,
     pairs,
+    secret_of,
 )
 from counterfoil.errors import ConfigurationError
 
@@ -47,7 +49,7 @@ class LogFormat(StrEnum):
 
 def run(
     config: Annotated[
-        Path | None, typer.Argument(metavar="[CONFIG]", help="A run's settings in YAML; options win over them.")
+        Path | None, typer.Argument(metavar="CONFIG", help="A run's settings in YAML; options win over them.")
     ] = None,
     detector: Annotated[
         str | None, typer.Option("--detector", metavar="D", help="A built-in detector, or a definition's file.")
@@ -95,6 +97,7 @@ def run(
     ] = None,
     log_level: Annotated[LogLevel | None, typer.Option(help="The least severe message that is logged.")] = None,
     log_format: Annotated[LogFormat | None, typer.Option(help="console for people, json for machines.")] = None,
+    secret_env: SecretEnvironment = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print no summary.")] = False,
 ) -> None:
     """Decide every event of a source once, and record it once, through a crash at any instant.
@@ -103,6 +106,8 @@ def run(
     every decision exactly once, in order.
     """
     content = _read(config)
+    secret = None if secret_of(secret_env) is None else f"${{{secret_env}}}"
+    _put(content, "", secret=secret)
     _put(content, "", detector=detector, parameters=None if settings is None else pairs(settings, "--set"))
     _put_source(content, source, form)
     _put(

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from counterfoil.detector_file import load_detector
+from tests.cli.conftest import Command, Kept
+
+
+def test_json_has_what_scripts_rely_on(kept: Kept, command: Command) -> None:
+    result = command("backtest", "payments", kept.source, "--labels", "fraud", "--by", "story", "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    for name in ("events", "decided", "observed", "duplicates", "dead_letters", "alerts"):
+        assert found[name] == kept.summary[name], name
+    assert found["seconds"] > 0
+    assert found["events_per_second"] > 0
+    assert 0 <= found["recall"] <= 1
+    assert found["groups"]
+
+
+def test_it_agrees_with_the_run(kept: Kept, command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "decisions.parquet"
+    assert command("backtest", "payments", kept.source, "--decisions", out).exit_code == 0
+    frame = pl.read_parquet(out)
+    expected = kept.decisions()
+    for name in ("id", "position", "outcome", "score", "reasons", "late", "detector"):
+        assert frame[name].to_list() == [each[name] for each in expected], name
+    assert frame["rules"].to_list() == [[rule["name"] for rule in each["rules"]] for each in expected]
+
+
+def test_files(kept: Kept, command: Command, tmp_path: Path) -> None:
+    features, report = tmp_path / "features.parquet", tmp_path / "report.html"
+    result = command(
+        "backtest", "payments", kept.source, "--labels", "fraud", "--features", features, "--report", report,
+        "--from", "2026-01-15", "--to", "2026-01-20",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "precision" in result.stdout
+    assert f"written {report}" in result.stderr
+    frame = pl.read_parquet(features)
+    assert frame.columns == ["id", "event_time", *load_detector("payments").feature_names]
+    assert str(frame["event_time"].min()) >= "2026-01-15"
+    assert str(frame["event_time"].max()) < "2026-01-20"
+
+
+def test_against(kept: Kept, command: Command, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    text = command("detectors", "show", "payments").stdout
+    mine.write_text(text.replace("review: score >= 0.7", "review: score >= 0.4"))
+    result = command("backtest", mine, kept.source, "--labels", "fraud", "--against", "payments", "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["outcomes"]["approve"] <= found["against"]["outcomes"]["approve"]
+    assert found["comparison"]["only_other_flags"] == {"fraud": 0, "genuine": 0, "missing": 0}
+
+
+def test_lines_with_parameters(command: Command, tmp_path: Path) -> None:
+    path = tmp_path / "transfers.txt"
+    assert command("generate", "transfers", "--count", 3000, "--output", path).exit_code == 0
+    result = command("backtest", "laundering", path, "--set", "window=10m", "--json", "--shards", 2)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["alerts"] > 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--from", "soon"), ("--value", "x"), ("--from", "2026-01-02", "--to", "2026-01-01"), ("--map", "x=y")],
+)
+def test_wrong_use(kept: Kept, command: Command, arguments: tuple[str, ...]) -> None:
+    result = command("backtest", "payments", kept.source, *arguments)
+    assert result.exit_code == 2
+    assert "allowed" in result.stderr or "does not have" in result.stderr

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from counterfoil.detector_file import load_detector
+from tests.cli.conftest import Command, Kept
+
+PROGRAM = Path(sys.executable).parent / "counterfoil"
+SUMMARY = {
+    "events", "decided", "observed", "duplicates", "dead_letters", "alerts", "seconds", "events_per_second",
+    "latency_ms",
+}  # fmt: skip
+
+
+def test_the_summary(kept: Kept) -> None:
+    summary = kept.summary
+    assert set(summary) >= SUMMARY
+    assert summary["events"] == 12_002
+    assert summary["dead_letters"] == 2
+    assert summary["events"] == sum(summary[name] for name in ("decided", "observed", "duplicates", "dead_letters"))
+    assert set(summary["latency_ms"]) == {"p50", "p99"}
+
+
+def test_a_decision_has_what_scripts_rely_on(kept: Kept) -> None:
+    decisions = kept.decisions()
+    assert len(decisions) == kept.summary["decided"]
+    assert [each["position"] for each in decisions] == sorted(each["position"] for each in decisions)
+    for each in decisions:
+        assert set(each) >= {
+            "id", "position", "event_time", "decided_at", "outcome", "score", "rules", "reasons", "detector", "late",
+        }  # fmt: skip
+        assert each["outcome"] in ("approve", "review", "block")
+        assert len(each["rules"]) == len(each["reasons"])
+        assert all(set(rule) == {"name", "score", "values"} for rule in each["rules"])
+    assert any(each["rules"] for each in decisions)
+    assert {each["detector"] for each in decisions} == {load_detector("payments").version}
+
+
+def test_again_it_goes_on_where_it_stood(kept: Kept, command: Command, tmp_path: Path) -> None:
+    state, output, source = tmp_path / "state", tmp_path / "out.ndjson", tmp_path / "in.ndjson"
+    lines = kept.source.read_text().splitlines(keepends=True)
+    for stop in (3_000, 3_000, len(lines)):
+        source.write_text("".join(lines[:stop]))
+        result = command("run", "--detector", "payments", "--input", source, "--output", output, "--state", state)
+        assert result.exit_code == 0, result.stderr
+    found = [json.loads(line) for line in output.read_text().splitlines()]
+    for each in [*found, *(expected := kept.decisions())]:
+        del each["decided_at"]
+    assert found == expected
+
+
+def test_standard_input_and_output(kept: Kept) -> None:
+    head = "".join(kept.source.read_text().splitlines(keepends=True)[:300])
+    done = subprocess.run(
+        [PROGRAM, "run", "--detector", "payments", "--input", "-", "--output", "-", "--features", "--quiet"],
+        input=head, capture_output=True, text=True, check=True, timeout=300,
+    )  # fmt: skip
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["id"] for each in found] == [each["id"] for each in kept.decisions()[: len(found)]]
+    assert tuple(found[0]["features"]) == load_detector("payments").feature_names
+    assert done.stderr == ""
+
+
+def test_classic_lines(command: Command, tmp_path: Path) -> None:
+    source, output = tmp_path / "transfers.txt", tmp_path / "out.ndjson"
+    minutes = "".join(f"Sunday, 23-Jul-17 01:{minute:02}:47 UTC;66;26;3000\n" for minute in range(5))
+    source.write_text(minutes)
+    result = command(
+        "run", "--detector", "laundering", "--set", "window=10m", "--input", source, "--output", output,
+        "--state", tmp_path / "state",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    found = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [each["outcome"] for each in found] == ["approve", "approve", "approve", "review", "review"]
+    alerts = command("alerts", "--state", tmp_path / "state", "--json").stdout.splitlines()
+    assert len(alerts) == 1
+    assert json.loads(alerts[0])["key"] == {"sender": "66", "receiver": "26"}
+
+
+def test_foreign_names_csv_and_parquet_output(command: Command, tmp_path: Path) -> None:
+    source, output = tmp_path / "data.csv", tmp_path / "out.parquet"
+    source.write_text("when,from,to,much\n2026-01-01T00:00:00Z,a,b,10001.00\n2026-01-01T00:01:00Z,a,c,1.00\n")
+    result = command(
+        "run", "--detector", "laundering", "--input", source, "--output", output, "--kind", "transfer",
+        *("--map", "time=when", "--map", "sender=from", "--map", "receiver=to", "--map", "amount=much"),
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert pl.read_parquet(output)["outcome"].to_list() == ["review", "approve"]
+
+
+def test_a_configuration_file_and_options_that_win_over_it(kept: Kept, command: Command, tmp_path: Path) -> None:
+    output, other = tmp_path / "one.ndjson", tmp_path / "two.ndjson"
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"detector: payments\nsource: {{path: {kept.source}}}\nsinks: [{{path: {output}}}]\nlog: {{level: error}}\n"
+    )
+    assert command("run", config).exit_code == 0
+    assert command("run", config, "--output", other, "--features", "--shards", 2).exit_code == 0
+    one = [json.loads(line) for line in output.read_text().splitlines()]
+    two = [json.loads(line) for line in other.read_text().splitlines()]
+    assert [each["score"] for each in one] == [each["score"] for each in two]
+    assert "features" in two[0]
+
+
+@pytest.mark.parametrize("content", ["[]", "detector: [", "detector: payments\nsuorce: {}\n"])
+def test_a_wrong_configuration_file(command: Command, tmp_path: Path, content: str) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text(content)
+    result = command("run", config)
+    assert result.exit_code == 2
+    assert "allowed" in result.stderr or "not YAML" in result.stderr
+    assert command("run", tmp_path / "absent.yaml").exit_code == 2
+
+
+def test_another_detector_needs_consent(kept: Kept, command: Command, tmp_path: Path) -> None:
+    source, state = tmp_path / "in.txt", tmp_path / "state"
+    source.write_text("2026-01-01T00:00:00Z;a;b;1\n")
+    arguments = ("run", "--detector", "laundering", "--input", source, "--state", state)
+    assert command(*arguments).exit_code == 0
+    result = command(*arguments, "--set", "window=10m")
+    assert result.exit_code == 1
+    assert "--accept-detector" in result.stderr
+    assert command(*arguments, "--set", "window=10m", "--accept-detector").exit_code == 0
+
+
+def test_a_secret_from_the_environment(command: Command, tmp_path: Path) -> None:
+    source, state = tmp_path / "in.txt", tmp_path / "state"
+    source.write_text("2026-01-01T00:00:00Z;a;b;10001\n")
+    arguments = ("run", "--detector", "laundering", "--input", source, "--state", state, "--secret-env", "BANK_SECRET")
+    assert command(*arguments).exit_code == 2
+    secret = {"BANK_SECRET": "between us"}
+    assert command(*arguments, env=secret).exit_code == 0
+    assert command("explain", "0", "--state", state).exit_code == 1
+    assert command("explain", "0", "--state", state, "--secret-env", "BANK_SECRET", env=secret).exit_code == 0
+
+
+def test_a_summary_that_cannot_be_written(kept: Kept, command: Command, tmp_path: Path) -> None:
+    source = tmp_path / "in.txt"
+    source.write_text("2026-01-01T00:00:00Z;a;b;1\n")
+    target = tmp_path / "absent" / "summary.json"
+    assert command("run", "--detector", "laundering", "--input", source, "--summary-json", target).exit_code == 1
+
+
+def test_a_signal_ends_it_in_order_and_metrics_are_served(tmp_path: Path) -> None:
+    config, summary = tmp_path / "run.yaml", tmp_path / "summary.json"
+    config.write_text(
+        "detector: payments\n"
+        "source: {type: generator, count: 100000000, rate: 2000, customers: 500}\n"
+        f"state: {{folder: {tmp_path / 'state'}}}\n"
+    )
+    run = subprocess.Popen(
+        [PROGRAM, "run", config, "--summary-json", summary, "--metrics-port", "0"], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert run.stderr is not None
+        line = ""
+        while "metrics at" not in line:
+            line = run.stderr.readline()
+            assert line, "the run ended early"
+        url = line.split("metrics at ")[1].strip()
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            text = urllib.request.urlopen(url, timeout=5).read().decode()
+            if 'counterfoil_decisions_total{outcome="approve"}' in text:
+                break
+            time.sleep(0.2)
+        run.send_signal(signal.SIGTERM)
+        _, rest = run.communicate(timeout=60)
+    finally:
+        if run.poll() is None:
+            os.kill(run.pid, signal.SIGKILL)
+            run.wait()
+    assert run.returncode == 0, rest
+    assert "goes on from here" in rest
+    found = json.loads(summary.read_text())
+    assert found["stopped"]
+    assert found["decided"] > 0
