@@ -80,7 +80,7 @@ class SourceConfig:
     fields: Mapping[str, str] = setting(default_factory=dict)
     """Foreign names: the detector's name of a field, and the source's name of it."""
     columns: tuple[str, ...] = setting(())
-    """``lines`` only: the name of each value in a line, in order; empty for the kind's id, time and fields as defined."""
+    """``lines`` only: the name of each value in a line, in order; empty for the kind's id, time and fields."""
     delimiter: str | None = setting(None)
     """``lines`` and ``csv``: the one character between values; None for ``;`` in lines and ``,`` in CSV."""
     generate: str = setting("payments", choices=("payments", "transfers"))

@@ -68,10 +68,8 @@ def _leaks(result: Result) -> list[str]:
         if not delayed and any(word.search(text) for text in texts):
             names.append(feature.name)
     if names:
-        return [
-            f'The detector reads the label "{label}" without a delay ({", ".join(names)}): it knows what nobody would '
-            "have known, and these measures say nothing."
-        ]
+        read = f'The detector reads the label "{label}" without a delay ({", ".join(names)})'
+        return [f"{read}: it knows what nobody would have known, and these measures say nothing."]
     return [f'The detector reads "{label}" itself, but only once it is as old as the delay of the features says.']
 
 
