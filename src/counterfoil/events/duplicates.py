@@ -17,7 +17,13 @@ _FILL_MAX = 0.6
 
 @nb.njit(nogil=True, cache=True)
 def _mark(
-    table: Words, meta: Words, identity: Words, time: Words, position: Words, span: int, duplicate: Bytes,
+    table: Words,
+    meta: Words,
+    identity: Words,
+    time: Words,
+    position: Words,
+    span: int,
+    duplicate: Bytes,
     first: Words,
 ) -> int:
     """Mark the events that repeat an identity within the span; return how many do."""
@@ -86,9 +92,7 @@ class Duplicates:
         self._make_room(len(batch))
         duplicate = np.zeros(len(batch), np.uint8)
         first = np.zeros(len(batch), np.int64)
-        found = _mark(
-            self._table, self._meta, batch.identity, batch.time, batch.position, self._span, duplicate, first
-        )
+        found = _mark(self._table, self._meta, batch.identity, batch.time, batch.position, self._span, duplicate, first)
         return (duplicate, first) if found else None
 
     def _make_room(self, events: int) -> None:
