@@ -102,7 +102,7 @@ class Score:
     """Amount of frauds that were approved, in minor units."""
     value_saved: int = 0
     stories: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((len(STORIES), 2), np.int64))
-    """(story): payments, and those reviewed or blocked."""
+    """(story): its payments, of a fraud story only the fraudulent ones, and those of them reviewed or blocked."""
     first_time: int = 0
     last_time: int = 0
 
@@ -314,7 +314,8 @@ class Session:
         amounts = events.rows["amount"][rows]
         score.value_lost += int(amounts[fraud & ~flagged].sum())
         score.value_saved += int(amounts[fraud & flagged].sum())
-        told = story >= 0
+        # A story of fraud may hold honest payments, too: a thief's victim goes on paying.
+        told = fraud | (story >= len(FRAUD_STORIES))
         score.stories[:, 0] += np.bincount(story[told], minlength=len(STORIES))
         score.stories[:, 1] += np.bincount(story[told & flagged], minlength=len(STORIES))
         score.first_time = score.first_time or int(batch.time[0])
