@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _BARS = "▁▂▃▄▅▆▇█"
 _DAYS_SHOWN = 60
 _PAIRS_SHOWN = 5
+_RULE_WIDTH = 24
+"""So that the table fits a terminal of 80 columns."""
 _STYLES = {Outcome.APPROVE: "green", Outcome.REVIEW: "yellow", Outcome.BLOCK: "red"}
 
 
@@ -150,8 +152,9 @@ def _groups(result: Result) -> Table:
 
 
 def _rules(measures: Measures) -> Table:
-    table = _table("rule")
-    headers = ["hits", "fraud", "precision", "alone", "fraud alone", "alerts"]
+    table = Table(box=box.SIMPLE, pad_edge=False, header_style="bold")
+    table.add_column("rule", no_wrap=True, max_width=_RULE_WIDTH, overflow="ellipsis")
+    headers = ["hits", "fraud", "precision", "alone (fraud)", "alerts"]
     failed = bool(measures.failed.any())
     for name in headers + (["failed"] if failed else []):
         table.add_column(name, justify="right", no_wrap=True)
@@ -159,8 +162,8 @@ def _rules(measures: Measures) -> Table:
         if not each.hits and not each.failed:
             continue
         share = "–" if each.precision is None else f"{each.precision:.1%}"
-        cells = [f"{each.hits:,}", f"{each.fraud:,}", share]
-        cells += [f"{value:,}" for value in (each.only, each.only_fraud, each.alerts)]
+        alone = f"{each.only:,} ({each.only_fraud:,})" if each.only else "–"
+        cells = [f"{each.hits:,}", f"{each.fraud:,}", share, alone, f"{each.alerts:,}"]
         table.add_row(escape(each.name), *cells, *([f"[red]{each.failed:,}[/]"] if failed else []))
     return table
 
