@@ -119,7 +119,7 @@ class StateConfig:
     """How many snapshots stay; the older ones are there for the day when the newest is damaged."""
     replay_seconds: float = setting(2.0, minimum=0.0, maximum=3600.0)
     """Seconds of work that a restart may have to repeat, before snapshots' own cost is considered."""
-    snapshot_share: float = setting(0.1, minimum=0.001, maximum=1.0)
+    snapshot_share: float = setting(0.2, minimum=0.001, maximum=1.0)
     """Largest share of the time that writing snapshots may take; it wins over ``replay_seconds``."""
     accept_detector: bool = setting(False)
     """Whether a folder of another detector version is taken over: its state is made anew from the journal."""

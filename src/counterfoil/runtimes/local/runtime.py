@@ -30,6 +30,7 @@ from counterfoil.events.identity import IdentityKey
 from counterfoil.observability import Metrics, get_logger
 from counterfoil.program import Program
 from counterfoil.rules.definition import Outcome
+from counterfoil.runtimes.local.allocation import keep_freed_memory
 from counterfoil.runtimes.local.blocks import Work
 from counterfoil.runtimes.local.dead_letter_vault import DeadLetterVault
 from counterfoil.runtimes.local.failpoints import reach
@@ -235,6 +236,7 @@ class LocalRuntime:
             If the source cannot be read, or is not the one that was read before.
         """
         self._check_astray()
+        keep_freed_memory()
         config = self.config
         stopped = stopped or threading.Event()
         feed = feed or open_input(config.source, config.limits, self.detector, self.key)
