@@ -7,7 +7,7 @@ import struct
 from decimal import ROUND_FLOOR, Decimal, localcontext
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from counterfoil.events.numbers import (
@@ -109,6 +109,7 @@ def test_floats_come_back_to_the_bit(number: float) -> None:
 
 
 @given(NUMBERS.filter(lambda text: any(character.isdigit() for character in text.split("e")[0])))
+@example("-0e311")
 def test_floats_equal_those_of_python(text: str) -> None:
     expected = float(text)
     found = parsed_float(text)

@@ -152,7 +152,7 @@ def parse_float(data: Bytes, start: int, end: int, limbs: npt.NDArray[np.uint64]
     status, negative, mantissa, power, first, more = split_decimal(data, start, end)
     if status != NUMBER_OK:
         return status, 0.0
-    if first > 309:
+    if mantissa != 0 and first > 309:
         return NUMBER_RANGE, 0.0
     if mantissa == 0 or first < -326:
         value = 0.0
