@@ -23,6 +23,7 @@ def session() -> Session:
     found.score.first_time, found.score.last_time = TIME, TIME + 3 * 86_400_000_000
     found.latest.append(Shown(TIME, "review", 0.8, "card-testing", "Three [tiny] payments.", "card_testing", 2))
     found.latest.append(Shown(TIME, "block", 0.99, "blocked-device", "The device is on the list.", None))
+    found.score.rules.update({"card-testing": 2, "blocked-device": 1})
     found.entities = {"customer": 7, "account<counterparty_id": 3}
     return found
 
@@ -42,6 +43,7 @@ def test_the_screen_fits(session: Session, width: int) -> None:
     for part in ("latest alerts", "card-testing", "Three [tiny] payments.", "and 2 more", "stolen card burst", "4/10"):
         assert part in text, part
     assert "19 of 20 innocent twins left alone" in text
+    assert ("busiest rules" in text) == (width >= 110)
 
 
 def test_the_newest_alert_is_on_top(session: Session) -> None:

@@ -133,8 +133,10 @@ def heat_map(names: Sequence[str], values: Sequence[Sequence[int]]) -> str:
                 f"<title>{escape(told)}</title></rect>"
             )
             if value and cell >= 26:
-                tone = "light" if shade > 0.6 else ""
-                text = f"{value:,}" if value < 10_000 else f"{value / 1000:.0f}k"
+                tone = "light" if shade > 0.6 and row != column else ""
+                text = (
+                    str(value) if value < 1_000 else f"{value / 1000:.1f}k" if value < 10_000 else f"{value // 1000}k"
+                )
                 parts.append(
                     f'<text x="{_n(x + cell / 2 - 1)}" y="{_n(y + cell / 2 + 4)}" class="cell {tone}">{text}</text>'
                 )

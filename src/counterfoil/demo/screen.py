@@ -42,7 +42,9 @@ def screen(session: Session, height: int, width: int) -> RenderableType:
     stories, top = _stories(session), 7
     if width >= _WIDE:
         rows = max(height - top - 2, 2)
-        body.split_row(Layout(_alerts(session, rows)), Layout(stories, size=48))
+        side, below = Layout(), len(FRAUD_STORIES) + 3
+        side.split_column(Layout(stories, size=below), Layout(_rules(session, max(height - top - below - 3, 0))))
+        body.split_row(Layout(_alerts(session, rows)), Layout(side, size=50))
     else:
         below = len(FRAUD_STORIES) + 3
         rows = max(height - top - below - 2, 2)
@@ -120,6 +122,19 @@ def _stories(session: Session) -> Panel:
     twins = stories[len(FRAUD_STORIES) :].sum(axis=0).tolist()
     left = f"{twins[0] - twins[1]:,} of {twins[0]:,} innocent twins left alone"
     return Panel(table, title="what was really fraud", subtitle=f"[dim]{left}[/]", box=box.ROUNDED, padding=(0, 1))
+
+
+def _rules(session: Session, rows: int) -> Panel:
+    table = Table(box=None, expand=True, pad_edge=False, header_style="dim")
+    table.add_column("rule", no_wrap=True, max_width=24, overflow="ellipsis")
+    table.add_column("alerts", justify="right", no_wrap=True, width=6)
+    table.add_column("", width=_BAR)
+    with session.lock:
+        busiest = session.score.rules.most_common(rows)
+    most = busiest[0][1] if busiest else 1
+    for name, count in busiest:
+        table.add_row(name, f"{count:,}", Text("█" * max(1, round(count / most * _BAR)), "cyan"))
+    return Panel(table, title="busiest rules", box=box.ROUNDED, padding=(0, 1))
 
 
 def _bar(share: float, full: str, empty: str) -> Text:

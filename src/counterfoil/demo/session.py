@@ -6,7 +6,7 @@ import itertools
 import tempfile
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -103,6 +103,8 @@ class Score:
     value_saved: int = 0
     stories: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((len(STORIES), 2), np.int64))
     """(story): its payments, of a fraud story only the fraudulent ones, and those of them reviewed or blocked."""
+    rules: Counter[str] = field(default_factory=Counter)
+    """How many alerts each rule opened."""
     first_time: int = 0
     last_time: int = 0
 
@@ -324,6 +326,7 @@ class Session:
         for change in decided.alerts:
             if change.opened:
                 opened.setdefault(change.column, []).append(change)
+                score.rules.update(self.detector.rules[number].name for number in change.rules)
         for changes in opened.values():
             self.latest.append(self._shown(batch, decided, changes, fraud, story))
 
