@@ -127,6 +127,8 @@ def make_records(batch: Batch, decided: Decided, program: Explainer, with_featur
 
 def finding(batch: Batch, decided: Decided, program: Explainer, row: int) -> dict[str, Any]:
     """Return the rules that hit, and those that failed, on one decided row, as JSON holds them."""
+    if not decided.hits[:, row].any():
+        return {"rules": [], "reasons": []}
     found: dict[str, Any] = msgspec.json.decode(b"{" + _finding(batch, decided, program, row) + b"}")
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from counterfoil.rules.types import ValueType
     from counterfoil.runtimes.local.arrays import Bytes, Words
 
+_EPOCH = datetime(1970, 1, 1)
 EXACT = 10**15 - 1
 """Decimals of up to 15 digits are told apart by the doubles nearest to them, and so print as they are written."""
 
@@ -46,8 +48,7 @@ def time_text(microseconds: int) -> str:
     >>> time_text(1_500_000_000_123_000), time_text(1)
     ('2017-07-14T02:40:00.123Z', '1970-01-01T00:00:00.000001Z')
     """
-    time = np.datetime64(microseconds, "us")
-    text = str(time)
+    text = (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds")
     return (text[:-3] if microseconds % 1000 == 0 else text) + "Z"
 
 
