@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-FIRST_START = "first start on this machine: compiling kernels, which takes 20 to 60 seconds, once"
+FIRST_START = "first start on this machine: compiling kernels, which takes a minute or two, once"
 
 
 def first_start() -> bool:
