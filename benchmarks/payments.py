@@ -22,8 +22,8 @@ from counterfoil.events.kinds import Schema
 from counterfoil.program import Program
 
 CUSTOMERS = 1_000_000
-EVENTS_PER_CUSTOMER = 10
-"""In the 30 days that fill the state: ten million events, most of them payments."""
+EVENTS_PER_CUSTOMER = 5
+"""In the 30 days that fill the state: five million events, most of them payments, in about 7 GB."""
 FILL_DAYS = 30
 BATCH = 4096
 """Small enough that a batch with its features stays in the cache between stages."""

@@ -4,7 +4,7 @@ Everything between decoder and sinks takes part: duplicates, all stages, derived
 state holds 30 days and a million customers; the measured events are payments alone, the kind that costs most. In the
 same run the hand-written kernel of ``window_kernel_spike`` says what the machine allows.
 
-    python -m benchmarks.payments_stages                 # ten million events to fill the state
+    python -m benchmarks.payments_stages                 # five million events to fill the state
     python -m benchmarks.payments_stages --customers 50000
 """
 
