@@ -74,3 +74,20 @@ def test_wrong_use(kept: Kept, command: Command, arguments: tuple[str, ...]) -> 
     result = command("backtest", "payments", kept.source, *arguments)
     assert result.exit_code == 2
     assert "allowed" in result.stderr or "does not have" in result.stderr
+
+
+@pytest.mark.needs_data("handbook_card")
+def test_the_published_features_of_the_handbook(command: Command, shared_data: Path, tmp_path: Path) -> None:
+    folder, out = shared_data / "handbook_card", tmp_path / "features.parquet"
+    reference = pl.read_parquet(next(folder.glob("reference_features_*.parquet"))).sort("TRANSACTION_ID")
+    result = command("backtest", "handbook", folder / "transactions.parquet", "--features", out, "--from", "2018-06-20")
+    assert result.exit_code == 0, result.stderr
+    found = pl.read_parquet(out).with_columns(pl.col("id").cast(pl.Int32)).sort("id")
+    assert found["id"].equals(reference["TRANSACTION_ID"])
+    names = [name for name in reference.columns if name in found.columns]
+    assert len(names) == 14
+    differs = pl.any_horizontal(
+        (reference[name].cast(pl.Float64) - found[name].cast(pl.Float64)).abs() > 1e-6 for name in names
+    )
+    # One customer paid twice in one second, where either order is right: at most so many rows, says the data's README.
+    assert pl.select(differs.sum()).item() <= 7
