@@ -6,6 +6,7 @@ import urllib.request
 import pytest
 import structlog
 
+from counterfoil.errors import ConfigurationError
 from counterfoil.observability import Metrics, configure_logs
 
 
@@ -25,6 +26,16 @@ def test_metrics_are_served_on_loopback() -> None:
     assert "duplicate" not in text
     assert 'counterfoil_dead_letters_total{reason="bad_time"} 2.0' in text
     assert 'counterfoil_decisions_total{outcome="block"} 2.0' in text
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    one, other = Metrics(), Metrics()
+    port = one.serve("127.0.0.1", 0)
+    try:
+        with pytest.raises(ConfigurationError, match=f"metrics.port: 127.0.0.1:{port} cannot be served"):
+            other.serve("127.0.0.1", port)
+    finally:
+        one.stop()
 
 
 def test_two_runtimes_do_not_share_metrics() -> None:

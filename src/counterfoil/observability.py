@@ -15,6 +15,8 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from counterfoil.errors import ConfigurationError
+
 STEPS = ("read", "decode", "decide", "record", "commit", "output")
 """The steps of a batch's way, as ``counterfoil_step_seconds`` names them."""
 
@@ -51,11 +53,29 @@ def configure_logs(level: str = "info", form: str = "console") -> None:
     )
 
 
-def get_logger(name: str) -> Any:
-    """Return a logger; unless configured otherwise it writes to standard error, because standard output is for data."""
-    if not structlog.is_configured():
-        configure_logs()
-    return structlog.get_logger(name)
+class Logger:
+    """A logger that never writes to standard output, which is for data: not even where logs were not configured."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def info(self, event: str, **values: object) -> None:
+        """Log what happens."""
+        self._bound().info(event, **values)
+
+    def warning(self, event: str, **values: object) -> None:
+        """Log what somebody should look at."""
+        self._bound().warning(event, **values)
+
+    def _bound(self) -> Any:
+        if not structlog.is_configured():
+            configure_logs()
+        return structlog.get_logger(self._name)
+
+
+def get_logger(name: str) -> Logger:
+    """Return a logger."""
+    return Logger(name)
 
 
 class Metrics:
@@ -111,8 +131,20 @@ class Metrics:
         self.recovery = Gauge("counterfoil_recovery_seconds", "How long it took to get ready.", registry=registry)
 
     def serve(self, host: str, port: int) -> int:
-        """Serve the metrics over HTTP until ``stop``; return the port."""
-        self._server, self._thread = start_http_server(port, host, self.registry)
+        """Serve the metrics over HTTP until ``stop``; return the port.
+
+        Raises
+        ------
+        ConfigurationError
+            If the address cannot be listened on.
+        """
+        try:
+            self._server, self._thread = start_http_server(port, host, self.registry)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ConfigurationError(
+                f"metrics.port: {host}:{port} cannot be served: {reason}; choose another"
+            ) from error
         return int(self._server.server_port)
 
     def stop(self) -> None:

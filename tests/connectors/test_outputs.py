@@ -32,6 +32,14 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         LineOutput(tmp_path / "absent" / "out")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_full_disk_is_named() -> None:
+    output = LineOutput(Path("/dev/full"))
+    with pytest.raises(StorageError, match="cannot be written: No space left on device; the decision log is complete"):
+        output.write(b"one\n")
+    output.close()
+
+
 def test_a_pipe_takes_lines_until_its_reader_goes() -> None:
     reading, writing = os.pipe()
     output = StandardOutput(writing)

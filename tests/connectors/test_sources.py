@@ -124,6 +124,12 @@ def test_what_cannot_be_opened_is_named(tmp_path: Path) -> None:
         ParquetFileSource(tmp_path / "text", 10)
 
 
+def test_a_file_that_fails_while_it_is_read_is_named(tmp_path: Path) -> None:
+    # A folder can be opened for reading like a file, and then not be read.
+    with pytest.raises(InputError, match="cannot be read at byte 0: Is a directory"):
+        TextFileSource(tmp_path, 100, 10, 100).read(never)
+
+
 def test_a_rate_is_kept() -> None:
     source = GeneratorSource("payments", 40, 200.0, 1, 100, 1000)
     started = time.monotonic()

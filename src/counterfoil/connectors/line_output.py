@@ -46,12 +46,25 @@ class LineOutput:
         self.size = size
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append some whole lines."""
+        """Append some whole lines.
+
+        Raises
+        ------
+        StorageError
+            If the disk is full, say.
+        """
         view = memoryview(data)
-        while len(view):
-            written = os.pwrite(self._descriptor, view, self.size)
-            self.size += written
-            view = view[written:]
+        try:
+            while len(view):
+                written = os.pwrite(self._descriptor, view, self.size)
+                self.size += written
+                view = view[written:]
+        except OSError as error:
+            reason = error.strerror or str(error)
+            message = (
+                f"{self.path}: cannot be written: {reason}; the decision log is complete, run again once it can be"
+            )
+            raise StorageError(message) from error
 
     def sync(self) -> None:
         """Wait until everything written is on disk."""

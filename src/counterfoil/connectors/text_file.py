@@ -86,7 +86,11 @@ class TextFileSource:
             self._descriptor = -1
 
     def _fetch(self, size: int) -> bytes:
-        data = os.pread(self._descriptor, size, self._read_offset)
+        try:
+            data = os.pread(self._descriptor, size, self._read_offset)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise InputError(f"{self.path}: cannot be read at byte {self._read_offset}: {reason}") from error
         self._read_offset += len(data)
         return data
 

@@ -19,6 +19,12 @@ def test_a_second_runtime_of_this_process_is_refused(tmp_path: Path) -> None:
     FolderLock(tmp_path).release()
 
 
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written: Not a directory"):
+        FolderLock(tmp_path / "file")
+
+
 def test_another_process_is_named(tmp_path: Path) -> None:
     ready, go = os.pipe(), os.pipe()
     child = os.fork()

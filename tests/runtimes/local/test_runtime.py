@@ -291,6 +291,15 @@ def test_a_failing_source_ends_the_run_and_keeps_what_was_committed(source: Path
     assert run(config).total_events == 300
 
 
+def test_a_field_that_is_not_known_is_told_of_once(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(sample_config(tmp_path, source, batch_events=16))
+    told = [line for line in capsys.readouterr().err.splitlines() if "field not known" in line]
+    assert len(told) == 1
+    assert "extra" in told[0]
+
+
 def test_metrics_count_what_happened(source: Path, tmp_path: Path) -> None:
     with LocalRuntime(sample_config(tmp_path, source), sample_detector(), clock=clock) as runtime:
         summary = runtime.run()

@@ -34,7 +34,11 @@ class FolderLock:
         self._name = str(folder.resolve())
         if self._name in _held:
             raise StorageError(f"{folder}: is in use by this process (pid {os.getpid()}); stop that run first")
-        self._descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StorageError(f"{folder}: cannot be written: {reason}; choose another state folder") from error
         try:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

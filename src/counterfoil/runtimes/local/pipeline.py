@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from counterfoil.events.kinds import Schema
-from counterfoil.observability import Metrics
+from counterfoil.observability import Metrics, get_logger
 from counterfoil.rules.definition import Outcome
 from counterfoil.runtimes.local.blocks import Work, make_block
 from counterfoil.runtimes.local.channel import Channel, Closed
@@ -37,6 +37,12 @@ if TYPE_CHECKING:
 _OUTCOMES = tuple(outcome.value for outcome in Outcome)
 _TRIM_BLOCKS = 64
 """Dead letters are trimmed to their limit once in so many groups."""
+
+
+_UNKNOWN_TOLD = 100
+"""Most unknown fields that are named in the log."""
+
+_log = get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -90,6 +96,7 @@ class Pipeline:
         self._done: Channel[Done | SnapshotRecord] = Channel(parts.limits.queue_batches)
         self._failure: BaseException | None = None
         self._committer = Committer(parts)
+        self._unknown: set[str] = set()
 
     def run(self, feed: Input, source: int, position_shift: int, stopped: Callable[[], bool]) -> None:
         """Carry everything that the input gives, until its end or until ``stopped``.
@@ -143,6 +150,7 @@ class Pipeline:
                 break
             received = time.monotonic()
             decoded = feed.decode(chunk, chunk.position + shift, self._parts.clock())
+            self._tell_of(decoded.unknown_fields)
             metrics.step.labels("read").observe(received - started)
             metrics.step.labels("decode").observe(time.monotonic() - received)
             self._decoded.put(
@@ -159,6 +167,13 @@ class Pipeline:
                 )
             )
         self._decoded.finish()
+
+    def _tell_of(self, names: Mapping[str, int]) -> None:
+        """Log each field that the detector does not know, once: it may be a misspelt one."""
+        for name in names:
+            if name not in self._unknown and len(self._unknown) < _UNKNOWN_TOLD:
+                self._unknown.add(name)
+                _log.info("field not known to the detector; ignored and counted", field=name)
 
     # Decide ----------------------------------------------------------------------------------------------------------
 
