@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from counterfoil.errors import StorageError
-from counterfoil.runtimes.local import lock
 from counterfoil.runtimes.local.lock import FolderLock
 
 
@@ -25,23 +26,23 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         FolderLock(tmp_path / "file")
 
 
+_HOLD = """
+import sys
+from pathlib import Path
+from counterfoil.runtimes.local.lock import FolderLock
+lock = FolderLock(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
 def test_another_process_is_named(tmp_path: Path) -> None:
-    ready, go = os.pipe(), os.pipe()
-    child = os.fork()
-    if child == 0:
-        lock._held.clear()
-        FolderLock(tmp_path)
-        os.write(ready[1], b"x")
-        os.read(go[0], 1)
-        os._exit(0)
-    os.read(ready[0], 1)
-    try:
-        with pytest.raises(StorageError, match=f"in use by pid {child}"):
+    command = [sys.executable, "-c", _HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(StorageError, match=f"in use by pid {other.pid}"):
             FolderLock(tmp_path)
-    finally:
-        os.write(go[1], b"x")
-        os.waitpid(child, 0)
-        for descriptor in (*ready, *go):
-            os.close(descriptor)
-    # The lock goes with the process.
+        other.kill()
+    # The lock goes with the process, however it ends.
     FolderLock(tmp_path).release()
