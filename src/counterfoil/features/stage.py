@@ -16,6 +16,7 @@ from counterfoil.features import stage_kernel as kernel
 from counterfoil.features.addresses import address_of
 from counterfoil.features.memory import reserve
 from counterfoil.features.planner import StagePlan
+from counterfoil.features.views import Events
 
 STATE_BYTES_DEFAULT = 1 << 36
 """Address space for the rings of one shard, and again for its records: memory is used only where it is written."""
@@ -144,25 +145,20 @@ class Stages:
         return sorted(range(len(self._directory)), key=lambda row: -cost[row // self._shards])
 
     def _run(self, first: int, last: int, batch: StageBatch) -> int:
-        return int(
-            kernel.run_stages(
-                self._directory,
-                first,
-                last,
-                batch.keys,
-                batch.kinds,
-                batch.times,
-                batch.decided,
-                batch.inputs,
-                batch.inputs.view(np.float64),
-                batch.input_nulls,
-                batch.outputs,
-                batch.outputs.view(np.float64),
-                batch.output_nulls,
-                batch.late,
-                self._lateness,
-            )
+        events = Events(
+            batch.keys,
+            batch.kinds,
+            batch.times,
+            batch.decided,
+            batch.inputs,
+            batch.inputs.view(np.float64),
+            batch.input_nulls,
+            batch.outputs,
+            batch.outputs.view(np.float64),
+            batch.output_nulls,
+            batch.late,
         )
+        return int(kernel.run_stages(self._directory, first, last, events, self._lateness))
 
     def _check(self, status: int) -> None:
         if status != layout.STATUS_DONE:

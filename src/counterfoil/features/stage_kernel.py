@@ -24,6 +24,7 @@ from counterfoil.features.aggregations.sum import sum_float
 from counterfoil.features.blocks import extreme
 from counterfoil.features.prefetch import prefetch
 from counterfoil.features.rings import bound, enter, entry, insert, leave
+from counterfoil.features.views import Events, Plan, State
 
 # Columns of the directory: a row a shard of a stage.
 TRACKS, TRACKS_ROWS = 0, 1
@@ -66,23 +67,7 @@ def shard_of(key: np.int64, shards: np.int64) -> np.int64:
 
 
 @nb.njit(nogil=True, cache=True)
-def run_stages(
-    directory: Words,
-    first: int,
-    last: int,
-    keys: Words,
-    kinds: nb.int16[:],
-    times: Words,
-    decided: Words,
-    inputs: Words,
-    inputs_float: nb.float64[:, :],
-    input_nulls: Bytes,
-    outputs: Words,
-    outputs_float: nb.float64[:, :],
-    output_nulls: Bytes,
-    late: Bytes,
-    lateness: int,
-) -> int:
+def run_stages(directory: Words, first: int, last: int, events: Events, lateness: int) -> int:
     """Carry a batch through the shards ``first .. last - 1`` of the directory.
 
     Parameters
@@ -91,16 +76,8 @@ def run_stages(
         (shards of stages, DIRECTORY_COLUMNS): where plans and states lie.
     first, last
         Which rows of it to run.
-    keys
-        (keys, n): keyed hashes; 0 where an event does not belong to such an entity.
-    kinds, times
-        (n,): the batch's.
-    decided
-        (n,): column of the output for events that get a decision, -1 for the others.
-    inputs, input_nulls
-        (inputs, n): arguments and conditions; ``inputs_float`` is the same memory.
-    outputs, output_nulls, late
-        (features, m) and (m,): written for the decided events; ``outputs_float`` is the same memory.
+    events
+        The batch, and where to write.
     lateness
         Microseconds by which an event may be older than its entity's newest.
 
@@ -111,34 +88,29 @@ def run_stages(
     """
     kind_feeds = np.empty(KINDS_MAX, np.uint8)
     places = np.empty(2 * _ADDRESSES, np.int64)
-    slots = np.empty((2, times.shape[0]), np.int64)
+    slots = np.empty((2, events.times.shape[0]), np.int64)
     for row in range(first, last):
         d = directory[row]
-        tracks = nb.carray(words_at(d[TRACKS]), (d[TRACKS_ROWS], layout.TRACK_COLUMNS))
-        edges = nb.carray(words_at(d[EDGES]), (d[EDGES_ROWS],))
-        measures = nb.carray(words_at(d[MEASURES]), (d[MEASURES_ROWS], layout.MEASURE_COLUMNS))
-        tallies = nb.carray(words_at(d[TALLIES]), (d[TALLIES_ROWS], layout.TALLY_COLUMNS))
-        operations = nb.carray(words_at(d[OPERATIONS]), (d[OPERATIONS_ROWS], layout.OPERATION_COLUMNS))
-        divisors = nb.carray(floats_at(d[DIVISORS]), (d[OPERATIONS_ROWS],))
-        table = nb.carray(words_at(d[TABLE]), (d[TABLE_WORDS],))
-        records = nb.carray(words_at(d[RECORDS]), (d[RECORDS_WORDS],))
-        arena = nb.carray(words_at(d[ARENA]), (d[ARENA_WORDS],))
-        arena_float = nb.carray(floats_at(d[ARENA]), (d[ARENA_WORDS],))
-        pair_table = nb.carray(words_at(d[PAIRS]), (d[PAIRS_WORDS],))
-        meta = nb.carray(words_at(d[META]), (d[META_WORDS],))
+        plan = Plan(
+            nb.carray(words_at(d[TRACKS]), (d[TRACKS_ROWS], layout.TRACK_COLUMNS)),
+            nb.carray(words_at(d[EDGES]), (d[EDGES_ROWS],)),
+            nb.carray(words_at(d[MEASURES]), (d[MEASURES_ROWS], layout.MEASURE_COLUMNS)),
+            nb.carray(words_at(d[TALLIES]), (d[TALLIES_ROWS], layout.TALLY_COLUMNS)),
+            nb.carray(words_at(d[OPERATIONS]), (d[OPERATIONS_ROWS], layout.OPERATION_COLUMNS)),
+            nb.carray(floats_at(d[DIVISORS]), (d[OPERATIONS_ROWS],)),
+        )
+        state = State(
+            nb.carray(words_at(d[TABLE]), (d[TABLE_WORDS],)),
+            nb.carray(words_at(d[RECORDS]), (d[RECORDS_WORDS],)),
+            nb.carray(words_at(d[ARENA]), (d[ARENA_WORDS],)),
+            nb.carray(floats_at(d[ARENA]), (d[ARENA_WORDS],)),
+            nb.carray(words_at(d[PAIRS]), (d[PAIRS_WORDS],)),
+            nb.carray(words_at(d[META]), (d[META_WORDS],)),
+        )
         done = _run_shard(
-            tracks,
-            edges,
-            measures,
-            tallies,
-            operations,
-            divisors,
-            table,
-            records,
-            arena,
-            arena_float,
-            pair_table,
-            meta,
+            state,
+            plan,
+            events,
             d[RECORD_WORDS],
             d[READ_KEY],
             d[FEED_KEY],
@@ -148,17 +120,6 @@ def run_stages(
             places,
             slots[0],
             slots[1],
-            keys,
-            kinds,
-            times,
-            decided,
-            inputs,
-            inputs_float,
-            input_nulls,
-            outputs,
-            outputs_float,
-            output_nulls,
-            late,
             lateness,
         )
         if not done:
@@ -168,18 +129,9 @@ def run_stages(
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def _run_shard(
-    tracks: Words,
-    edges: Words,
-    measures: Words,
-    tallies: Words,
-    operations: Words,
-    divisors: nb.float64[:],
-    table: Words,
-    records: Words,
-    arena: Words,
-    arena_float: nb.float64[:],
-    pair_table: Words,
-    meta: Words,
+    state: State,
+    plan: Plan,
+    events: Events,
     record_words: np.int64,
     read_key: np.int64,
     feed_key: np.int64,
@@ -189,43 +141,31 @@ def _run_shard(
     places: Words,
     read_slots: Words,
     feed_slots: Words,
-    keys: Words,
-    kinds: nb.int16[:],
-    times: Words,
-    decided: Words,
-    inputs: Words,
-    inputs_float: nb.float64[:, :],
-    input_nulls: Bytes,
-    outputs: Words,
-    outputs_float: nb.float64[:, :],
-    output_nulls: Bytes,
-    late: Bytes,
     lateness: np.int64,
 ) -> bool:
-    n = times.shape[0]
+    n = events.times.shape[0]
     same_key = read_key == feed_key
     kind_feeds[:] = 0
-    for track in range(tracks.shape[0]):
-        store(kind_feeds, load2(tracks, track, layout.TRACK_KIND), 1)
-    table_mask = (table.shape[0] >> 1) - 1
+    for track in range(plan.tracks.shape[0]):
+        store(kind_feeds, load2(plan.tracks, track, layout.TRACK_KIND), 1)
+    table_mask = (state.table.shape[0] >> 1) - 1
     for step in range(n + _AHEAD_INDEX):
         if step < n:
-            prefetch(table, 2 * (load2(keys, read_key, step) & table_mask))
+            prefetch(state.table, 2 * (load2(events.keys, read_key, step) & table_mask))
             if not same_key:
-                prefetch(table, 2 * (load2(keys, feed_key, step) & table_mask))
+                prefetch(state.table, 2 * (load2(events.keys, feed_key, step) & table_mask))
         ahead = step - (_AHEAD_INDEX - _AHEAD_RECORD)
         if 0 <= ahead < n:
             store(
                 read_slots,
                 ahead,
                 _look_up(
-                    table,
-                    records,
+                    state,
                     record_words,
-                    load2(keys, read_key, ahead),
+                    load2(events.keys, read_key, ahead),
                     shard,
                     shards,
-                    load(decided, ahead) >= 0 or (same_key and load(kind_feeds, load(kinds, ahead)) == 1),
+                    load(events.decided, ahead) >= 0 or (same_key and load(kind_feeds, load(events.kinds, ahead)) == 1),
                 ),
             )
             if same_key:
@@ -235,129 +175,64 @@ def _run_shard(
                     feed_slots,
                     ahead,
                     _look_up(
-                        table,
-                        records,
+                        state,
                         record_words,
-                        load2(keys, feed_key, ahead),
+                        load2(events.keys, feed_key, ahead),
                         shard,
                         shards,
-                        load(kind_feeds, load(kinds, ahead)) == 1,
+                        load(kind_feeds, load(events.kinds, ahead)) == 1,
                     ),
                 )
         ahead = step - (_AHEAD_INDEX - _AHEAD_RINGS)
         if 0 <= ahead < n:
             if load(read_slots, ahead) >= 0:
-                _prefetch_rings(
-                    tracks,
-                    measures,
-                    tallies,
-                    records,
-                    arena,
-                    pair_table,
-                    load(read_slots, ahead),
-                    record_words,
-                    inputs,
-                    ahead,
-                )
+                _prefetch_rings(state, plan, events, load(read_slots, ahead), record_words, ahead)
             if not same_key and load(feed_slots, ahead) >= 0:
-                _prefetch_rings(
-                    tracks,
-                    measures,
-                    tallies,
-                    records,
-                    arena,
-                    pair_table,
-                    load(feed_slots, ahead),
-                    record_words,
-                    inputs,
-                    ahead,
-                )
+                _prefetch_rings(state, plan, events, load(feed_slots, ahead), record_words, ahead)
         row = step - _AHEAD_INDEX
         if row < 0:
             continue
         read_slot = load(read_slots, row)
         feed_slot = load(feed_slots, row)
-        time = load(times, row)
-        kind = np.int64(load(kinds, row))
-        column = load(decided, row)
+        time = load(events.times, row)
+        kind = np.int64(load(events.kinds, row))
+        column = load(events.decided, row)
         if read_slot == _ABSENT:
-            read_slot = _slot(table, records, meta, record_words, load2(keys, read_key, row))
+            read_slot = _slot(state, record_words, load2(events.keys, read_key, row))
         if same_key:
             feed_slot = read_slot
         elif feed_slot == _ABSENT:
-            feed_slot = _slot(table, records, meta, record_words, load2(keys, feed_key, row))
+            feed_slot = _slot(state, record_words, load2(events.keys, feed_key, row))
         record = read_slot * record_words
         if read_slot >= 0:
-            effective = _move_clock(records, record, time, lateness)
+            effective = _move_clock(state.records, record, time, lateness)
             if effective != time and column >= 0:
-                store(late, column, 1)
+                store(events.late, column, 1)
             time = effective
         for phase in range(2):
             # First what leaves the event itself out, then the event enters, then everything else.
             if phase == 1 and feed_slot >= 0 and load(kind_feeds, kind) == 1:
                 feed_record = feed_slot * record_words
                 if not same_key:
-                    time = _move_clock(records, feed_record, load(times, row), lateness)
-                for track in range(tracks.shape[0]):
-                    if load2(tracks, track, layout.TRACK_KIND) != kind:
+                    time = _move_clock(state.records, feed_record, load(events.times, row), lateness)
+                for track in range(plan.tracks.shape[0]):
+                    if load2(plan.tracks, track, layout.TRACK_KIND) != kind:
                         continue
-                    mask = load2(tracks, track, layout.TRACK_MASK)
-                    if mask >= 0 and load2(inputs, mask, row) == 0:
+                    mask = load2(plan.tracks, track, layout.TRACK_MASK)
+                    if mask >= 0 and load2(events.inputs, mask, row) == 0:
                         continue
-                    if not insert(
-                        arena,
-                        arena_float,
-                        pair_table,
-                        meta,
-                        tracks,
-                        track,
-                        measures,
-                        tallies,
-                        records,
-                        feed_record,
-                        feed_slot,
-                        inputs,
-                        inputs_float,
-                        input_nulls,
-                        row,
-                        time,
-                    ):
+                    if not insert(state, plan, events, track, feed_record, feed_slot, row, time):
                         return False
             if column < 0 or read_slot < 0:
                 continue
             if phase == 1 and not same_key:
-                time = _move_clock(records, record, load(times, row), lateness)
-            for track in range(tracks.shape[0]):
-                start = load2(tracks, track, layout.TRACK_OPERATIONS_PRIOR + 2 * phase)
-                count = load2(tracks, track, layout.TRACK_OPERATION_COUNT_PRIOR + 2 * phase)
+                time = _move_clock(state.records, record, load(events.times, row), lateness)
+            for track in range(plan.tracks.shape[0]):
+                start = load2(plan.tracks, track, layout.TRACK_OPERATIONS_PRIOR + 2 * phase)
+                count = load2(plan.tracks, track, layout.TRACK_OPERATION_COUNT_PRIOR + 2 * phase)
                 if count > 0:
                     _answer(
-                        tracks,
-                        edges,
-                        measures,
-                        tallies,
-                        operations,
-                        divisors,
-                        records,
-                        arena,
-                        arena_float,
-                        pair_table,
-                        meta,
-                        track,
-                        start,
-                        start + count,
-                        record,
-                        read_slot,
-                        time,
-                        inputs,
-                        inputs_float,
-                        input_nulls,
-                        row,
-                        outputs,
-                        outputs_float,
-                        output_nulls,
-                        column,
-                        places,
+                        state, plan, events, track, start, start + count, record, read_slot, time, row, column, places
                     )
     return True
 
@@ -368,21 +243,15 @@ _FOREIGN = -2
 
 @nb.njit(inline="always")
 def _look_up(
-    table: Words,
-    records: Words,
-    record_words: np.int64,
-    key: np.int64,
-    shard: np.int64,
-    shards: np.int64,
-    wanted: bool,
+    state: State, record_words: np.int64, key: np.int64, shard: np.int64, shards: np.int64, wanted: bool
 ) -> np.int64:
     """Return a key's slot: ``_ABSENT`` where it has none yet, ``_FOREIGN`` where this shard has nothing to do."""
     if key == 0 or not wanted or (shards > 1 and shard_of(key, shards) != shard):
         return np.int64(_FOREIGN)
-    slot = index.find(table, key)
+    slot = index.find(state.table, key)
     if slot >= 0:
         for word in range(0, record_words, 8):
-            prefetch(records, slot * record_words + word)
+            prefetch(state.records, slot * record_words + word)
     return slot
 
 
@@ -401,210 +270,183 @@ def _move_clock(records: Words, record: np.int64, time: np.int64, lateness: np.i
 
 
 @nb.njit(inline="always")
-def _slot(table: Words, records: Words, meta: Words, record_words: np.int64, key: np.int64) -> np.int64:
+def _slot(state: State, record_words: np.int64, key: np.int64) -> np.int64:
     """Return a key's slot and make it where it is not there yet."""
-    slot = index.find(table, key)
+    slot = index.find(state.table, key)
     if slot < 0:
-        slot = load(meta, layout.META_ENTITIES)
-        store(meta, layout.META_ENTITIES, slot + 1)
-        index.insert(table, key, slot)
-        store(records, slot * record_words, layout.TIME_NONE)
+        slot = load(state.meta, layout.META_ENTITIES)
+        store(state.meta, layout.META_ENTITIES, slot + 1)
+        index.insert(state.table, key, slot)
+        store(state.records, slot * record_words, layout.TIME_NONE)
     return slot
 
 
 @nb.njit(inline="always")
 def _prefetch_rings(
-    tracks: Words,
-    measures: Words,
-    tallies: Words,
-    records: Words,
-    arena: Words,
-    pair_table: Words,
-    slot: np.int64,
-    record_words: np.int64,
-    inputs: Words,
-    row: np.int64,
+    state: State, plan: Plan, events: Events, slot: np.int64, record_words: np.int64, row: np.int64
 ) -> None:
     record = slot * record_words
-    for track in range(tracks.shape[0]):
-        part = record + load2(tracks, track, layout.TRACK_RECORD)
-        ring = load(records, part + layout.RING)
+    for track in range(plan.tracks.shape[0]):
+        part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
+        ring = load(state.records, part + layout.RING)
         if ring == 0:
             continue
         address = ring >> layout.RING_SHIFT
         mask = (1 << (ring & ((1 << layout.RING_SHIFT) - 1))) - 1
-        stride = load2(tracks, track, layout.TRACK_STRIDE)
-        head = entry(address, mask, stride, load(records, part + layout.HEAD))
+        stride = load2(plan.tracks, track, layout.TRACK_STRIDE)
+        head = entry(address, mask, stride, load(state.records, part + layout.HEAD))
         for word in range(-stride, stride, _LINE):
-            prefetch(arena, head + word)
-        prefetch(arena, head + stride - 1)
-        for edge in range(load2(tracks, track, layout.TRACK_EDGE_COUNT)):
+            prefetch(state.arena, head + word)
+        prefetch(state.arena, head + stride - 1)
+        for edge in range(load2(plan.tracks, track, layout.TRACK_EDGE_COUNT)):
             # The totals of the entry before the edge are read, and the times of the one behind it.
-            place = entry(address, mask, stride, load(records, part + layout.PLACES + edge))
+            place = entry(address, mask, stride, load(state.records, part + layout.PLACES + edge))
             for word in range(-stride, 1, _LINE):
-                prefetch(arena, place + word)
-            prefetch(arena, place)
-        if load2(tracks, track, layout.TRACK_TALLY_COUNT) > 0:
-            first = load2(tracks, track, layout.TRACK_MEASURES)
-            for measure in range(first, first + load2(tracks, track, layout.TRACK_MEASURE_COUNT)):
-                pair = load2(measures, measure, layout.MEASURE_PAIR)
+                prefetch(state.arena, place + word)
+            prefetch(state.arena, place)
+        if load2(plan.tracks, track, layout.TRACK_TALLY_COUNT) > 0:
+            first = load2(plan.tracks, track, layout.TRACK_MEASURES)
+            for measure in range(first, first + load2(plan.tracks, track, layout.TRACK_MEASURE_COUNT)):
+                pair = load2(plan.measures, measure, layout.MEASURE_PAIR)
                 if pair >= 0:
-                    value = load2(inputs, load2(measures, measure, layout.MEASURE_INPUT), row)
-                    place = pairs.place_of(pairs.owner_of(slot, pair), value, (pair_table.shape[0] >> 2) - 1)
-                    prefetch(pair_table, 4 * place)
-            first = load2(tracks, track, layout.TRACK_TALLIES)
-            for tally in range(first, first + load2(tracks, track, layout.TRACK_TALLY_COUNT)):
-                pair = load2(tallies, tally, layout.TALLY_PAIR)
+                    value = load2(events.inputs, load2(plan.measures, measure, layout.MEASURE_INPUT), row)
+                    place = pairs.place_of(pairs.owner_of(slot, pair), value, (state.pairs.shape[0] >> 2) - 1)
+                    prefetch(state.pairs, 4 * place)
+            first = load2(plan.tracks, track, layout.TRACK_TALLIES)
+            for tally in range(first, first + load2(plan.tracks, track, layout.TRACK_TALLY_COUNT)):
+                pair = load2(plan.tallies, tally, layout.TALLY_PAIR)
                 if pair >= 0:
                     value = load2(
-                        inputs, load2(measures, load2(tallies, tally, layout.TALLY_MEASURE), layout.MEASURE_INPUT), row
+                        events.inputs,
+                        load2(plan.measures, load2(plan.tallies, tally, layout.TALLY_MEASURE), layout.MEASURE_INPUT),
+                        row,
                     )
-                    place = pairs.place_of(pairs.owner_of(slot, pair), value, (pair_table.shape[0] >> 2) - 1)
-                    prefetch(pair_table, 4 * place)
+                    place = pairs.place_of(pairs.owner_of(slot, pair), value, (state.pairs.shape[0] >> 2) - 1)
+                    prefetch(state.pairs, 4 * place)
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def _answer(
-    tracks: Words,
-    edges: Words,
-    measures: Words,
-    tallies: Words,
-    operations: Words,
-    divisors: nb.float64[:],
-    records: Words,
-    arena: Words,
-    arena_float: nb.float64[:],
-    pair_table: Words,
-    meta: Words,
+    state: State,
+    plan: Plan,
+    events: Events,
     track: np.int64,
     first: np.int64,
     last: np.int64,
     record: np.int64,
     slot: np.int64,
     time: np.int64,
-    inputs: Words,
-    inputs_float: nb.float64[:, :],
-    input_nulls: Bytes,
     row: np.int64,
-    outputs: Words,
-    outputs_float: nb.float64[:, :],
-    output_nulls: Bytes,
     column: np.int64,
     places: Words,
 ) -> None:
     """Answer some of a track's operations as of one event."""
-    part = record + load2(tracks, track, layout.TRACK_RECORD)
-    ring = load(records, part + layout.RING)
+    part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
+    ring = load(state.records, part + layout.RING)
     if ring == 0:
-        _answer_nothing(operations, first, last, outputs, output_nulls, column, input_nulls)
+        _answer_nothing(plan, events, first, last, column)
         return
-    stride = load2(tracks, track, layout.TRACK_STRIDE)
+    stride = load2(plan.tracks, track, layout.TRACK_STRIDE)
     address = ring >> layout.RING_SHIFT
     mask = (1 << (ring & ((1 << layout.RING_SHIFT) - 1))) - 1
-    floor = load(records, part + layout.FLOOR)
-    head = load(records, part + layout.HEAD)
-    resolution = load2(tracks, track, layout.TRACK_RESOLUTION)
+    floor = load(state.records, part + layout.FLOOR)
+    head = load(state.records, part + layout.HEAD)
+    resolution = load2(plan.tracks, track, layout.TRACK_RESOLUTION)
     if resolution > 0:
         time -= time % resolution
-    newest = load(arena, entry(address, mask, stride, head - 1))
+    newest = load(state.arena, entry(address, mask, stride, head - 1))
     now = head
     if newest > time:
-        now = bound(arena, address, mask, stride, head, floor + 1, head, time)
+        now = bound(state.arena, address, mask, stride, head, floor + 1, head, time)
     # A window over the whole past begins at the entry before the beginning, whose totals are zero.
     store(places, layout.EDGE_BEGINNING, 1)
     store(places, _ADDRESSES + layout.EDGE_BEGINNING, 0)
     store(places, layout.EDGE_NOW, now)
     store(places, _ADDRESSES + layout.EDGE_NOW, entry(address, mask, stride, now - 1))
-    edge_first = load2(tracks, track, layout.TRACK_EDGES)
-    for edge in range(load2(tracks, track, layout.TRACK_EDGE_COUNT)):
+    edge_first = load2(plan.tracks, track, layout.TRACK_EDGES)
+    for edge in range(load2(plan.tracks, track, layout.TRACK_EDGE_COUNT)):
         place = bound(
-            arena,
+            state.arena,
             address,
             mask,
             stride,
-            load(records, part + layout.PLACES + edge),
+            load(state.records, part + layout.PLACES + edge),
             floor + 1,
             now,
-            time - load(edges, edge_first + edge),
+            time - load(plan.edges, edge_first + edge),
         )
-        store(records, part + layout.PLACES + edge, place)
+        store(state.records, part + layout.PLACES + edge, place)
         store(places, layout.EDGES_ALWAYS + edge, place)
         store(places, _ADDRESSES + layout.EDGES_ALWAYS + edge, entry(address, mask, stride, place - 1))
     for operation in range(first, last):
-        code = load2(operations, operation, layout.OPERATION_CODE)
-        output = load2(operations, operation, layout.OPERATION_OUTPUT)
-        word = load2(operations, operation, layout.OPERATION_WORD)
-        high_edge = load2(operations, operation, layout.OPERATION_HIGH)
-        low_edge = load2(operations, operation, layout.OPERATION_LOW)
+        code = load2(plan.operations, operation, layout.OPERATION_CODE)
+        output = load2(plan.operations, operation, layout.OPERATION_OUTPUT)
+        word = load2(plan.operations, operation, layout.OPERATION_WORD)
+        high_edge = load2(plan.operations, operation, layout.OPERATION_HIGH)
+        low_edge = load2(plan.operations, operation, layout.OPERATION_LOW)
         high = load(places, high_edge)
         low = load(places, low_edge)
         if code == layout.COUNT_ROWS:
-            store2(outputs, output, column, high - low)
-            store2(output_nulls, output, column, 0)
+            store2(events.outputs, output, column, high - low)
+            store2(events.output_nulls, output, column, 0)
             continue
         high_at = load(places, _ADDRESSES + high_edge)
         low_at = load(places, _ADDRESSES + low_edge)
         if code <= layout.SHARE:
-            count_word = load2(operations, operation, layout.OPERATION_COUNT_WORD)
-            count = high - low if count_word < 0 else count_total(arena, high_at, low_at, count_word)
+            count_word = load2(plan.operations, operation, layout.OPERATION_COUNT_WORD)
+            count = high - low if count_word < 0 else count_total(state.arena, high_at, low_at, count_word)
             _answer_additive(
+                state,
+                events,
                 code,
-                arena,
                 high_at,
                 low_at,
                 word,
-                load2(operations, operation, layout.OPERATION_SQUARE_WORD),
+                load2(plan.operations, operation, layout.OPERATION_SQUARE_WORD),
                 count,
-                load(divisors, operation),
-                outputs,
-                outputs_float,
-                output_nulls,
+                load(plan.divisors, operation),
                 output,
                 column,
             )
             continue
         if code == layout.EXTREME:
             if high > low:
-                flags = load2(operations, operation, layout.OPERATION_TALLY)
+                flags = load2(plan.operations, operation, layout.OPERATION_TALLY)
                 value = extreme(
-                    arena,
+                    state.arena,
                     address,
                     mask + 1,
                     stride,
                     word,
-                    load2(operations, operation, layout.OPERATION_BLOCK),
+                    load2(plan.operations, operation, layout.OPERATION_BLOCK),
                     flags & 1 == 1,
                     flags & 2 == 2,
                     low,
                     high,
                 )
                 if value != layout.NULL:
-                    store2(outputs, output, column, value)
-                    store2(output_nulls, output, column, 0)
+                    store2(events.outputs, output, column, value)
+                    store2(events.output_nulls, output, column, 0)
         elif code == layout.RUNNING_EXTREME:
-            if load(arena, high_at + word + 1) != 0:
-                store2(outputs, output, column, load(arena, high_at + word))
-                store2(output_nulls, output, column, 0)
+            if load(state.arena, high_at + word + 1) != 0:
+                store2(events.outputs, output, column, load(state.arena, high_at + word))
+                store2(events.output_nulls, output, column, 0)
         elif code == layout.AGE:
-            seen = load(records, part + layout.FIRST)
+            seen = load(state.records, part + layout.FIRST)
             if seen <= time:
-                store2(outputs, output, column, time - seen)
-                store2(output_nulls, output, column, 0)
+                store2(events.outputs, output, column, time - seen)
+                store2(events.output_nulls, output, column, 0)
         elif code == layout.DISTINCT_LIFETIME:
-            store2(outputs, output, column, load(arena, high_at + word))
-            store2(output_nulls, output, column, 0)
+            store2(events.outputs, output, column, load(state.arena, high_at + word))
+            store2(events.output_nulls, output, column, 0)
         elif code == layout.DISTINCT:
             _answer_distinct(
-                measures,
-                tallies,
-                operations,
+                state,
+                plan,
+                events,
                 operation,
-                records,
                 record,
                 slot,
-                arena,
-                pair_table,
-                meta,
                 address,
                 mask,
                 stride,
@@ -614,173 +456,118 @@ def _answer(
                 floor,
                 time
                 if high_edge == layout.EDGE_NOW
-                else time - load(edges, edge_first + high_edge - layout.EDGES_ALWAYS),
-                outputs,
-                output_nulls,
+                else time - load(plan.edges, edge_first + high_edge - layout.EDGES_ALWAYS),
                 column,
             )
         elif code == layout.FREQUENCY:
             _answer_frequency(
-                measures,
-                tallies,
-                operations,
-                operation,
-                records,
-                record,
-                slot,
-                arena,
-                pair_table,
-                meta,
-                address,
-                mask,
-                stride,
-                low,
-                high,
-                head,
-                floor,
-                inputs,
-                input_nulls,
-                row,
-                outputs_float,
-                output_nulls,
-                column,
+                state, plan, events, operation, record, slot, address, mask, stride, low, high, head, floor, row, column
             )
-        elif load(arena, high_at) != layout.TIME_NONE:
-            _answer_latest(
-                code,
-                arena,
-                arena_float,
-                high_at,
-                word,
-                operations,
-                operation,
-                time,
-                inputs_float,
-                input_nulls,
-                row,
-                outputs,
-                outputs_float,
-                output_nulls,
-                output,
-                column,
-            )
+        elif load(state.arena, high_at) != layout.TIME_NONE:
+            _answer_latest(state, plan, events, code, high_at, word, operation, time, row, output, column)
 
 
 @nb.njit(inline="always")
-def _answer_nothing(
-    operations: Words,
-    first: np.int64,
-    last: np.int64,
-    outputs: Words,
-    output_nulls: Bytes,
-    column: np.int64,
-    input_nulls: Bytes,  # noqa: ARG001
-) -> None:
+def _answer_nothing(plan: Plan, events: Events, first: np.int64, last: np.int64, column: np.int64) -> None:
     """Answer for an entity that has no such event yet: counts are 0, everything else stays null."""
     for operation in range(first, last):
-        code = load2(operations, operation, layout.OPERATION_CODE)
+        code = load2(plan.operations, operation, layout.OPERATION_CODE)
         if code <= layout.COUNT_TOTAL or code == layout.DISTINCT or code == layout.DISTINCT_LIFETIME:
-            output = load2(operations, operation, layout.OPERATION_OUTPUT)
-            store2(outputs, output, column, 0)
-            store2(output_nulls, output, column, 0)
+            output = load2(plan.operations, operation, layout.OPERATION_OUTPUT)
+            store2(events.outputs, output, column, 0)
+            store2(events.output_nulls, output, column, 0)
 
 
 @nb.njit(inline="always")
 def _answer_additive(
+    state: State,
+    events: Events,
     code: np.int64,
-    arena: Words,
     high_at: np.int64,
     low_at: np.int64,
     word: np.int64,
     square: np.int64,
     count: np.int64,
     divisor: np.float64,
-    outputs: Words,
-    outputs_float: nb.float64[:, :],
-    output_nulls: Bytes,
     output: np.int64,
     column: np.int64,
 ) -> None:
     """Answer from the differences of running totals."""
     if code == layout.COUNT_TOTAL:
-        store2(outputs, output, column, count_total(arena, high_at, low_at, word))
-        store2(output_nulls, output, column, 0)
+        store2(events.outputs, output, column, count_total(state.arena, high_at, low_at, word))
+        store2(events.output_nulls, output, column, 0)
         return
     if count == 0 or (count == 1 and (code == layout.STD_INTEGER or code == layout.STD_FLOAT)):
         return
-    store2(output_nulls, output, column, 0)
+    store2(events.output_nulls, output, column, 0)
     if code == layout.SUM_INTEGER:
-        store2(outputs, output, column, count_total(arena, high_at, low_at, word))
+        store2(events.outputs, output, column, count_total(state.arena, high_at, low_at, word))
     elif code == layout.MEAN_INTEGER:
-        store2(outputs_float, output, column, mean_integer(arena, high_at, low_at, word, count, divisor))
+        store2(events.outputs_float, output, column, mean_integer(state.arena, high_at, low_at, word, count, divisor))
     elif code == layout.SHARE:
-        store2(outputs_float, output, column, mean_integer(arena, high_at, low_at, word, count, 1.0))
+        store2(events.outputs_float, output, column, mean_integer(state.arena, high_at, low_at, word, count, 1.0))
     elif code == layout.STD_INTEGER:
-        store2(outputs_float, output, column, std_integer(arena, high_at, low_at, word, square, count, divisor))
+        store2(
+            events.outputs_float,
+            output,
+            column,
+            std_integer(state.arena, high_at, low_at, word, square, count, divisor),
+        )
     elif code == layout.SUM_FLOAT:
-        store2(outputs_float, output, column, sum_float(arena, high_at, low_at, word))
+        store2(events.outputs_float, output, column, sum_float(state.arena, high_at, low_at, word))
     elif code == layout.MEAN_FLOAT:
-        store2(outputs_float, output, column, mean_float(arena, high_at, low_at, word, count))
+        store2(events.outputs_float, output, column, mean_float(state.arena, high_at, low_at, word, count))
     else:
-        store2(outputs_float, output, column, std_float(arena, high_at, low_at, word, square, count))
+        store2(events.outputs_float, output, column, std_float(state.arena, high_at, low_at, word, square, count))
 
 
 @nb.njit(inline="always")
 def _answer_latest(
+    state: State,
+    plan: Plan,
+    events: Events,
     code: np.int64,
-    arena: Words,
-    arena_float: nb.float64[:],
     high_at: np.int64,
     word: np.int64,
-    operations: Words,
     operation: np.int64,
     time: np.int64,
-    inputs_float: nb.float64[:, :],
-    input_nulls: Bytes,
     row: np.int64,
-    outputs: Words,
-    outputs_float: nb.float64[:, :],
-    output_nulls: Bytes,
     output: np.int64,
     column: np.int64,
 ) -> None:
     """Answer from the latest entry."""
     if code == layout.LAST:
-        store2(outputs, output, column, load(arena, high_at + word))
-        store2(output_nulls, output, column, 0)
+        store2(events.outputs, output, column, load(state.arena, high_at + word))
+        store2(events.output_nulls, output, column, 0)
         return
     if code == layout.TIME_SINCE:
-        store2(outputs, output, column, time - load(arena, high_at))
-        store2(output_nulls, output, column, 0)
+        store2(events.outputs, output, column, time - load(state.arena, high_at))
+        store2(events.output_nulls, output, column, 0)
         return
-    latitude = load2(operations, operation, layout.OPERATION_FIRST_INPUT)
-    longitude = load2(operations, operation, layout.OPERATION_SECOND_INPUT)
-    if load2(input_nulls, latitude, row) != 0 or load2(input_nulls, longitude, row) != 0:
+    latitude = load2(plan.operations, operation, layout.OPERATION_FIRST_INPUT)
+    longitude = load2(plan.operations, operation, layout.OPERATION_SECOND_INPUT)
+    if load2(events.input_nulls, latitude, row) != 0 or load2(events.input_nulls, longitude, row) != 0:
         return
     distance = great_circle(
-        load(arena_float, high_at + word),
-        load(arena_float, high_at + load2(operations, operation, layout.OPERATION_COUNT_WORD)),
-        load2(inputs_float, latitude, row),
-        load2(inputs_float, longitude, row),
+        load(state.arena_float, high_at + word),
+        load(state.arena_float, high_at + load2(plan.operations, operation, layout.OPERATION_COUNT_WORD)),
+        load2(events.inputs_float, latitude, row),
+        load2(events.inputs_float, longitude, row),
     )
-    store2(output_nulls, output, column, 0)
+    store2(events.output_nulls, output, column, 0)
     if code == layout.DISTANCE:
-        store2(outputs_float, output, column, distance)
+        store2(events.outputs_float, output, column, distance)
     else:
-        store2(outputs_float, output, column, kilometres_an_hour(distance, time - load(arena, high_at)))
+        store2(events.outputs_float, output, column, kilometres_an_hour(distance, time - load(state.arena, high_at)))
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def _move_tally(
-    measures: Words,
-    tallies: Words,
+    state: State,
+    plan: Plan,
     tally: np.int64,
-    records: Words,
     record: np.int64,
     slot: np.int64,
-    arena: Words,
-    pair_table: Words,
-    meta: Words,
     address: np.int64,
     mask: np.int64,
     stride: np.int64,
@@ -788,31 +575,27 @@ def _move_tally(
     floor: np.int64,
 ) -> None:
     """Move a tally's edge to where the window begins."""
-    word = record + load2(tallies, tally, layout.TALLY_RECORD)
-    if load(records, word) == 0:
-        store(records, word, floor + 1)
-    while load(records, word) < low:
-        at = entry(address, mask, stride, load(records, word))
-        leave(arena, pair_table, meta, measures, tallies, tally, records, word, slot, at)
-        store(records, word, load(records, word) + 1)
-    while load(records, word) > low:
-        store(records, word, load(records, word) - 1)
-        at = entry(address, mask, stride, load(records, word))
-        enter(arena, pair_table, meta, measures, tallies, tally, records, word, slot, at)
+    word = record + load2(plan.tallies, tally, layout.TALLY_RECORD)
+    if load(state.records, word) == 0:
+        store(state.records, word, floor + 1)
+    while load(state.records, word) < low:
+        at = entry(address, mask, stride, load(state.records, word))
+        leave(state, plan, tally, word, slot, at)
+        store(state.records, word, load(state.records, word) + 1)
+    while load(state.records, word) > low:
+        store(state.records, word, load(state.records, word) - 1)
+        at = entry(address, mask, stride, load(state.records, word))
+        enter(state, plan, tally, word, slot, at)
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def _answer_distinct(
-    measures: Words,
-    tallies: Words,
-    operations: Words,
+    state: State,
+    plan: Plan,
+    events: Events,
     operation: np.int64,
-    records: Words,
     record: np.int64,
     slot: np.int64,
-    arena: Words,
-    pair_table: Words,
-    meta: Words,
     address: np.int64,
     mask: np.int64,
     stride: np.int64,
@@ -821,41 +604,45 @@ def _answer_distinct(
     head: np.int64,
     floor: np.int64,
     time: np.int64,
-    outputs: Words,
-    output_nulls: Bytes,
     column: np.int64,
 ) -> None:
-    output = load2(operations, operation, layout.OPERATION_OUTPUT)
-    tally = load2(operations, operation, layout.OPERATION_TALLY)
-    store2(output_nulls, output, column, 0)
+    output = load2(plan.operations, operation, layout.OPERATION_OUTPUT)
+    tally = load2(plan.operations, operation, layout.OPERATION_TALLY)
+    store2(events.output_nulls, output, column, 0)
     if high == head:
-        _move_tally(
-            measures, tallies, tally, records, record, slot, arena, pair_table, meta, address, mask, stride, low, floor
+        _move_tally(state, plan, tally, record, slot, address, mask, stride, low, floor)
+        store2(
+            events.outputs,
+            output,
+            column,
+            load(state.records, record + load2(plan.tallies, tally, layout.TALLY_RECORD) + 1),
         )
-        store2(outputs, output, column, load(records, record + load2(tallies, tally, layout.TALLY_RECORD) + 1))
     else:
         store2(
-            outputs,
+            events.outputs,
             output,
             column,
             distinct_scan(
-                arena, address, mask, stride, load2(operations, operation, layout.OPERATION_WORD), low, high, time
+                state.arena,
+                address,
+                mask,
+                stride,
+                load2(plan.operations, operation, layout.OPERATION_WORD),
+                low,
+                high,
+                time,
             ),
         )
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
 def _answer_frequency(
-    measures: Words,
-    tallies: Words,
-    operations: Words,
+    state: State,
+    plan: Plan,
+    events: Events,
     operation: np.int64,
-    records: Words,
     record: np.int64,
     slot: np.int64,
-    arena: Words,
-    pair_table: Words,
-    meta: Words,
     address: np.int64,
     mask: np.int64,
     stride: np.int64,
@@ -863,51 +650,32 @@ def _answer_frequency(
     high: np.int64,
     head: np.int64,
     floor: np.int64,
-    inputs: Words,
-    input_nulls: Bytes,
     row: np.int64,
-    outputs_float: nb.float64[:, :],
-    output_nulls: Bytes,
     column: np.int64,
 ) -> None:
-    source = load2(operations, operation, layout.OPERATION_FIRST_INPUT)
-    count_word = load2(operations, operation, layout.OPERATION_COUNT_WORD)
+    source = load2(plan.operations, operation, layout.OPERATION_FIRST_INPUT)
+    count_word = load2(plan.operations, operation, layout.OPERATION_COUNT_WORD)
     rows = high - low
     if count_word >= 0:
         low_at = np.int64(0) if low == 1 else entry(address, mask, stride, low - 1)
-        rows = count_total(arena, entry(address, mask, stride, high - 1), low_at, count_word)
-    if load2(input_nulls, source, row) != 0 or rows <= 0:
+        rows = count_total(state.arena, entry(address, mask, stride, high - 1), low_at, count_word)
+    if load2(events.input_nulls, source, row) != 0 or rows <= 0:
         return
-    output = load2(operations, operation, layout.OPERATION_OUTPUT)
-    tally = load2(operations, operation, layout.OPERATION_TALLY)
-    word = load2(operations, operation, layout.OPERATION_WORD)
-    value = load2(inputs, source, row)
-    lifetime = load2(tallies, tally, layout.TALLY_LIFETIME) == 1
+    output = load2(plan.operations, operation, layout.OPERATION_OUTPUT)
+    tally = load2(plan.operations, operation, layout.OPERATION_TALLY)
+    word = load2(plan.operations, operation, layout.OPERATION_WORD)
+    value = load2(events.inputs, source, row)
+    lifetime = load2(plan.tallies, tally, layout.TALLY_LIFETIME) == 1
     count = np.int64(0)
     if lifetime or high == head:
         if not lifetime:
-            _move_tally(
-                measures,
-                tallies,
-                tally,
-                records,
-                record,
-                slot,
-                arena,
-                pair_table,
-                meta,
-                address,
-                mask,
-                stride,
-                low,
-                floor,
-            )
-        place = pairs.locate(pair_table, pairs.owner_of(slot, load2(tallies, tally, layout.TALLY_PAIR)), value)
-        if pairs.present(pair_table, place):
-            count = pairs.number(pair_table, place)
+            _move_tally(state, plan, tally, record, slot, address, mask, stride, low, floor)
+        place = pairs.locate(state.pairs, pairs.owner_of(slot, load2(plan.tallies, tally, layout.TALLY_PAIR)), value)
+        if pairs.present(state.pairs, place):
+            count = pairs.number(state.pairs, place)
         if high < head:
-            count -= occurrences(arena, address, mask, stride, word, high, head, value)
+            count -= occurrences(state.arena, address, mask, stride, word, high, head, value)
     else:
-        count = occurrences(arena, address, mask, stride, word, low, high, value)
-    store2(outputs_float, output, column, np.float64(count) / np.float64(rows))
-    store2(output_nulls, output, column, 0)
+        count = occurrences(state.arena, address, mask, stride, word, low, high, value)
+    store2(events.outputs_float, output, column, np.float64(count) / np.float64(rows))
+    store2(events.output_nulls, output, column, 0)
