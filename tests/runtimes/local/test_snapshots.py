@@ -45,11 +45,26 @@ def test_the_newest_whole_one_is_used_and_old_ones_go(store: Store) -> None:
     assert all(np.array_equal(found[name], array) for name, array in arrays(3).items())
     assert all(array.flags.writeable for array in found.values())
     assert [record.blocks for record in store.snapshots()] == [3, 2]
-    assert sorted(path.name for path in (store.folder / "snapshots").iterdir()) == ["2", "3"]
+    assert sorted(path.name for path in (store.folder / "snapshots").iterdir()) == ["2", "3", "spare"]
     older = snapshots.restore(2)
     assert older is not None
     assert older[0] == 2
     assert shards_of(store.snapshots()[0]) == 1
+    store.close()
+
+
+def test_what_is_written_over_leaves_no_trace(store: Store) -> None:
+    snapshots = Snapshots(store, 2, 0.0, 1.0, layout_of(1))
+    for number in (50, 40, 30):
+        take(snapshots, store, number)
+    large, small = arrays(60) | {"more": np.ones(9, np.int64)}, arrays(5)
+    for found in (large, small, large, small):
+        store.commit(Group([block()]))
+        snapshots.record(snapshots.finish(snapshots.write(found, store.totals.blocks)))
+        restored = snapshots.restore()
+        assert restored is not None
+        assert restored[1].keys() == found.keys()
+        assert all(np.array_equal(restored[1][name], array) for name, array in found.items())
     store.close()
 
 
@@ -94,7 +109,7 @@ def test_what_a_crash_left_is_cleared(store: Store) -> None:
     snapshots.write(arrays(2), 2)
     (store.folder / "snapshots" / "7").mkdir()
     snapshots.clear()
-    assert [path.name for path in (store.folder / "snapshots").iterdir()] == ["1"]
+    assert sorted(path.name for path in (store.folder / "snapshots").iterdir()) == ["1", "spare"]
     snapshots.forget()
     assert snapshots.restore() is None
     store.close()

@@ -7,6 +7,7 @@ stands for are committed.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -27,6 +28,9 @@ from counterfoil.runtimes.local.failpoints import reach
 from counterfoil.runtimes.local.store import SnapshotRecord, Store, sync_folder
 
 FOLDER_NAME = "snapshots"
+SPARE_NAME = "spare"
+"""A former snapshot whose files the next one is written over. Their pages are in the page cache and their blocks on the
+disk, so that writing 700 MB takes 0.15 s; as new files it took 0.2 to 2 s."""
 PARALLEL = 4
 """Files that are read or written side by side: checksums and copies run without the interpreter's lock."""
 
@@ -91,12 +95,18 @@ class Snapshots:
         started = time.monotonic()
         folder = self._folder / f"{blocks}.writing"
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        spare = self._folder / SPARE_NAME
+        if spare.exists():
+            spare.rename(folder)
+        else:
+            folder.mkdir(parents=True)
         reach("snapshot.folder.after")
         names = sorted(arrays)
         reach("snapshot.write.before")
         with ThreadPoolExecutor(PARALLEL) as pool:
             entries = list(pool.map(lambda each: _write_file(folder, *each), enumerate(map(arrays.__getitem__, names))))
+        for file in {each.name for each in folder.iterdir()} - {entry["file"] for entry in entries}:
+            (folder / file).unlink()
         reach("snapshot.write.after")
         manifest = json.dumps({"layout": self._layout, "files": dict(zip(names, entries, strict=True))})
         self._cost_seconds = time.monotonic() - started
@@ -153,12 +163,12 @@ class Snapshots:
         return None
 
     def clear(self) -> None:
-        """Remove the files of snapshots that are not listed: a crash left them."""
+        """Put aside the files of snapshots that are not listed: a crash left them."""
         listed = {record.folder for record in self._store.snapshots()}
         if self._folder.exists():
             for each in self._folder.iterdir():
-                if each.name not in listed:
-                    shutil.rmtree(each, ignore_errors=True)
+                if each.name not in listed and each.name != SPARE_NAME:
+                    self._put_aside(each)
 
     def forget(self) -> None:
         """Remove all snapshots: they belong to another detector."""
@@ -169,8 +179,16 @@ class Snapshots:
         # The row goes first: a listed snapshot whose files are half gone would look damaged.
         reach("snapshot.remove.before")
         self._store.remove_snapshot(record.blocks)
-        shutil.rmtree(self._folder / record.folder, ignore_errors=True)
+        self._put_aside(self._folder / record.folder)
         reach("snapshot.remove.after")
+
+    def _put_aside(self, folder: Path) -> None:
+        """Keep one folder that is no snapshot any more, to be written over, and remove others."""
+        spare = self._folder / SPARE_NAME
+        if folder.is_dir() and not spare.exists():
+            folder.rename(spare)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _read(self, record: SnapshotRecord) -> Arrays:
         if not record.manifest:
@@ -189,12 +207,27 @@ class Snapshots:
 
 def _write_file(folder: Path, number: int, array: npt.NDArray[Any]) -> dict[str, Any]:
     contiguous = np.ascontiguousarray(array)
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(contiguous))
     file = f"{number}.npy"
-    with (folder / file).open("wb", buffering=0) as out:
-        np.lib.format.write_array(out, contiguous, allow_pickle=False)
-        size = out.tell()
+    descriptor = os.open(folder / file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        size = _write_all(descriptor, memoryview(head.getvalue()), 0)
+        size = _write_all(descriptor, contiguous.reshape(-1).view(np.uint8).data, size)
+        os.ftruncate(descriptor, size)
+    finally:
+        os.close(descriptor)
     kind = {"type": contiguous.dtype.str, "shape": list(contiguous.shape)}
     return {"file": file, "bytes": size, **kind, "checksum": _checksum(contiguous)}
+
+
+def _write_all(descriptor: int, data: memoryview, at: int) -> int:
+    """Write at a place of a file; return where it ends."""
+    while len(data):
+        written = os.pwrite(descriptor, data, at)
+        data = data[written:]
+        at += written
+    return at
 
 
 def _read_file(folder: Path, entry: dict[str, Any]) -> npt.NDArray[Any]:
