@@ -6,6 +6,7 @@ after a crash it is cut back to there and written again from the log.
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from counterfoil.errors import StorageError
 
 TAIL_BYTES = 4_096
 """How much before the cut is compared with what was written, to find a file that somebody else has changed."""
+
+_NO_DISK = (errno.EINVAL, errno.ENOTSUP)
+"""What a device such as /dev/null answers when it is to be synced."""
 
 
 class LineOutput:
@@ -67,8 +71,21 @@ class LineOutput:
             raise StorageError(message) from error
 
     def sync(self) -> None:
-        """Wait until everything written is on disk."""
-        os.fsync(self._descriptor)
+        """Wait until everything written is on disk.
+
+        Raises
+        ------
+        StorageError
+            If it does not get there.
+        """
+        try:
+            os.fsync(self._descriptor)
+        except OSError as error:
+            if error.errno in _NO_DISK:
+                return
+            reason = error.strerror or str(error)
+            message = f"{self.path}: cannot be synced: {reason}; the decision log is complete, run again once it can be"
+            raise StorageError(message) from error
 
     def tail_checksum(self, size: int) -> int:
         """Return the XXH3-64 of the last ``TAIL_BYTES`` before ``size``, as a signed integer."""

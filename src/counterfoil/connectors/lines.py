@@ -45,10 +45,26 @@ class LineCutter:
         Most bytes and lines in a chunk; a single line may be longer.
     record_bytes
         Longest line that is kept whole.
+    whole
+        Says of a last line without a newline whether it is a line; one that is not is left where it stands. None takes
+        every such line.
+
+    Attributes
+    ----------
+    unfinished
+        How many bytes of a last line were left.
     """
 
-    def __init__(self, fetch: Callable[[int], bytes], batch_bytes: int, batch_lines: int, record_bytes: int) -> None:
+    def __init__(
+        self,
+        fetch: Callable[[int], bytes],
+        batch_bytes: int,
+        batch_lines: int,
+        record_bytes: int,
+        whole: Callable[[bytes], bool] | None = None,
+    ) -> None:
         self._fetch = fetch
+        self._whole = whole
         self._batch_bytes = batch_bytes
         self._batch_lines = batch_lines
         self._record_bytes = record_bytes
@@ -57,19 +73,28 @@ class LineCutter:
         self._ended = False
         self.position = 0
         self.offset = 0
+        self.unfinished = 0
 
-    def read(self) -> Chunk | None:
-        """Return the next lines, or None at the end."""
+    def read(self, stopped: Callable[[], bool]) -> Chunk | None:
+        """Return the next lines; None at the end, or once ``stopped`` says so within a line, and ever after."""
         end = self._data.rfind(_NEWLINE, self._start) + 1
         while end == 0 and not self._ended:
+            if stopped():
+                return None
             if len(self._data) - self._start > self._record_bytes:
-                return self._oversized()
+                return self._oversized(stopped)
             end = self._fetch_more()
-        if end == 0:
-            # A last line without a newline is a line.
-            end = len(self._data)
-            return self._chunk(1, end) if end > self._start else None
-        return self._chunk(*self._bounded(end))
+        return self._chunk(*self._bounded(end)) if end else self._last()
+
+    def _last(self) -> Chunk | None:
+        """Return the last line, which has no newline, where there is one and it is whole."""
+        line = self._data[self._start :]
+        if not line:
+            return None
+        if self._whole is not None and not self._whole(line):
+            self.unfinished = len(line)
+            return None
+        return self._chunk(1, len(self._data))
 
     def _fetch_more(self) -> int:
         """Fetch once; return where the last whole line ends, or 0."""
@@ -94,12 +119,14 @@ class LineCutter:
         self._start = end
         return self._advanced(data, lines, len(data))
 
-    def _oversized(self) -> Chunk:
-        """Return the beginning of a line that is too long, and go to its end."""
+    def _oversized(self, stopped: Callable[[], bool]) -> Chunk | None:
+        """Return the beginning of a line that is too long, and go to its end; None where that does not come."""
         head = self._data[self._start : self._start + self._record_bytes + 1]
         size = len(self._data) - self._start
         self._data, self._start = b"", 0
         while not self._ended:
+            if stopped():
+                return None
             more = self._fetch(self._batch_bytes)
             self._ended = not more
             end = more.find(_NEWLINE) + 1
@@ -108,6 +135,9 @@ class LineCutter:
                 size += end
                 break
             size += len(more)
+        if self._ended and self._whole is not None:
+            self.unfinished = size
+            return None
         return self._advanced(head + _NEWLINE, 1, size)
 
     def _advanced(self, data: bytes, lines: int, size: int) -> Chunk:

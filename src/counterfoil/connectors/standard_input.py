@@ -11,14 +11,18 @@ import select
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from counterfoil.connectors.lines import LineCutter
 from counterfoil.connectors.source import Chunk
+from counterfoil.errors import InputError
 
 _POLL_SECONDS = 0.1
 """How long a stop may go unnoticed while nothing comes."""
 _LINGER_SECONDS = 0.02
 """How long a chunk may be filled: a pipe holds 64 KiB, some 200 events, and larger batches are cheaper an event."""
+_READ_BYTES = 1 << 20
+"""More than a pipe holds; a buffer of the whole chunk for each read would be mostly air."""
 _GAP_SECONDS = 0.002
 """A pause this long ends the filling at once."""
 
@@ -40,7 +44,7 @@ class StandardInputSource:
         What to read; it is not closed.
     """
 
-    name = "standard input"
+    name: str = "standard input"
     seekable = False
 
     def __init__(
@@ -74,7 +78,7 @@ class StandardInputSource:
         """Return the lines that are there; wait when there are none."""
         self._stopped = stopped
         try:
-            return None if stopped() else self._cutter.read()
+            return None if stopped() else self._cutter.read(stopped)
         except _Stopped:
             # Half a line may have come; it is not a record.
             return None
@@ -89,10 +93,10 @@ class StandardInputSource:
         while not self._ready(_POLL_SECONDS):
             if self._stopped():
                 raise _Stopped
-        data = os.read(self._descriptor, size)
+        data = os.read(self._descriptor, min(size, _READ_BYTES))
         parts, have, started = [data], len(data), time.monotonic()
         while data and have < size and time.monotonic() - started < _LINGER_SECONDS and self._ready(_GAP_SECONDS):
-            data = os.read(self._descriptor, size - have)
+            data = os.read(self._descriptor, min(size - have, _READ_BYTES))
             parts.append(data)
             have += len(data)
         return b"".join(parts)
@@ -110,3 +114,35 @@ class StandardInputSource:
         end = data.find(b"\n") + 1 or len(data)
         self._pending = data[end:]
         return data[:end]
+
+
+class PipeSource(StandardInputSource):
+    """Reads lines from a pipe that has a path: a FIFO, or what a shell makes of ``<(…)``.
+
+    Parameters
+    ----------
+    path
+        The pipe; opening it waits for somebody who writes.
+    batch_bytes, batch_lines, record_bytes, header
+        See ``StandardInputSource``.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened.
+    """
+
+    def __init__(self, path: Path, batch_bytes: int, batch_lines: int, record_bytes: int, header: bool = False) -> None:
+        try:
+            self._owned = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise InputError(f"{path}: cannot be read: {reason}; give the path of a file or a pipe") from error
+        super().__init__(batch_bytes, batch_lines, record_bytes, header, self._owned)
+        self.name = str(path.absolute())
+
+    def close(self) -> None:
+        """Close the pipe."""
+        if self._owned >= 0:
+            os.close(self._owned)
+            self._owned = -1

@@ -31,7 +31,7 @@ class StandardOutput:
         Raises
         ------
         StorageError
-            If the reader has gone.
+            If the reader has gone, or the disk behind it is full.
         """
         view = memoryview(data)
         try:
@@ -41,6 +41,9 @@ class StandardOutput:
                 view = view[written:]
         except BrokenPipeError as error:
             raise StorageError("standard output: the reader has gone; the decision log is complete") from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise StorageError(f"standard output: cannot be written: {reason}; the decision log is complete") from error
 
     def sync(self) -> None:
         """Do nothing: a pipe has no disk."""
