@@ -290,6 +290,8 @@ def _decimal(value: str) -> Decimal:
 def _money(value: Any, scale: int) -> int:
     if not isinstance(value, str):
         raise RefusedError(ReasonCode.WRONG_TYPE)
+    if not isinstance(value, Number) and "e" in value.lower():
+        raise RefusedError(ReasonCode.WRONG_TYPE)
     with localcontext() as context:
         context.prec = 2_000
         amount = _decimal(value)
@@ -315,6 +317,6 @@ def _integer(value: Any) -> int:
             raise RefusedError(ReasonCode.NUMBER_RANGE)
         if number != number.to_integral_value():
             raise RefusedError(ReasonCode.WRONG_TYPE)
-        if not -(2**63) <= number < 2**63:
+        if not -(2**63) < number < 2**63:
             raise RefusedError(ReasonCode.NUMBER_RANGE)
         return int(number)

@@ -89,7 +89,7 @@ def test_amounts(values: pl.Series, expected: list[int], dead: list[str]) -> Non
 @pytest.mark.parametrize(
     ("name", "values", "expected"),
     [
-        ("attempts", pl.Series([1, -(2**63), None]), [1, -(2**63), None]),
+        ("attempts", pl.Series([1, 1 - 2**63, None]), [1, 1 - 2**63, None]),
         ("attempts", pl.Series([1, 2], dtype=pl.UInt8), [1, 2]),
         ("attempts", pl.Series([1.0, float("nan"), -3.0]), [1, None, -3]),
         ("attempts", pl.Series(["7", None, ""]), [7, None, None]),
@@ -147,6 +147,9 @@ def test_floats_keep_their_bits(values: pl.Series) -> None:
         ("attempts", pl.Series([2.0**63]), "number_range"),
         ("attempts", pl.Series([float("-inf")]), "wrong_type"),
         ("attempts", pl.Series([2**63], dtype=pl.UInt64), "number_range"),
+        ("attempts", pl.Series([-(2**63)]), "number_range"),
+        ("attempts", pl.Series([-(2.0**63)]), "number_range"),
+        ("attempts", pl.Series([str(-(2**63))]), "number_range"),
         ("attempts", pl.Series([True]), "wrong_type"),
         ("latitude", pl.Series([float("inf")]), "number_range"),
         ("latitude", pl.Series(["1e999"]), "number_range"),

@@ -44,7 +44,7 @@ PAYMENTS = st.fixed_dictionaries(
         "card": optional(TEXTS),
         "country": optional(TEXTS),
         "latitude": optional(st.floats(allow_nan=False, allow_infinity=False)),
-        "attempts": optional(st.integers(-(2**63), 2**63 - 1)),
+        "attempts": optional(st.integers(1 - 2**63, 2**63 - 1)),
         "online": optional(st.booleans()),
         "ordered": optional(st.integers(0, 10**12)),
     }

@@ -39,6 +39,7 @@ from counterfoil.events.strings import (
     STRING_BAD_ESCAPE,
     STRING_BAD_UTF8,
     STRING_ESCAPED,
+    find_bad_utf8,
     scan_string,
     unescape,
 )
@@ -76,6 +77,7 @@ _KNOWN_UNKNOWN = -2
 
 _INVALID_JSON = reason_number(ReasonCode.INVALID_JSON)
 _TRUNCATED = reason_number(ReasonCode.TRUNCATED)
+_INVALID_UTF8 = reason_number(ReasonCode.INVALID_UTF8)
 _RECORD_TOO_LARGE = reason_number(ReasonCode.RECORD_TOO_LARGE)
 
 _TRUE_WORD = np.uint64(0x65757274)
@@ -345,6 +347,11 @@ def _decode_lines(
             reason = _TRUNCATED
         if end - start > tables.limits[LIMIT_RECORD]:
             reason = _RECORD_TOO_LARGE
+        elif reason:
+            # Bytes that are no text at all are what is wrong, wherever they stand.
+            bad = find_bad_utf8(data, start, end)
+            if bad < end:
+                reason, value_start, slot = _INVALID_UTF8, bad, -1
         if reason == 0:
             reason, slot, kind = write_row(data, slots, tables, rows, first_position + record, latest, key)
         if reason == 0:

@@ -108,7 +108,9 @@ def split_decimal(data: Bytes, start: int, end: int) -> tuple[int, bool, np.uint
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def parse_scaled(data: Bytes, start: int, end: int, scale: int, floor: bool) -> tuple[int, int]:
-    """Return a status and a decimal number times ten to the ``scale``, as an exact int64.
+    """Return a status and a decimal number times ten to the ``scale``, as an exact int64 but not the lowest of them.
+
+    -2^63 is out of range: its negative is, and kernels keep it as the mark of a value that is not there.
 
     With ``floor`` the digits beyond the scale are cut off towards minus infinity, else they are ``NUMBER_INEXACT``
     unless they are zeros.
@@ -137,8 +139,6 @@ def parse_scaled(data: Bytes, start: int, end: int, scale: int, floor: bool) -> 
     if negative and rest:
         mantissa += np.uint64(1)
     if mantissa > _INT64_MAX:
-        if negative and mantissa == _INT64_MAX + np.uint64(1):
-            return NUMBER_OK, np.int64(-9223372036854775808)
         return NUMBER_RANGE, 0
     return NUMBER_OK, -np.int64(mantissa) if negative else np.int64(mantissa)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from counterfoil.events.cards import TOKEN_SIZE, tokenise
 from counterfoil.events.dead_letters import DeadLetter, ReasonCode
 from counterfoil.events.decoding import ID_BYTES_MAX
 from counterfoil.events.identity import IdentityKey
-from counterfoil.events.kinds import MONEY_LIMIT, Field, FieldType
+from counterfoil.events.kinds import MONEY_LIMIT, TIME_MAX, TIME_MIN, Field, FieldType
 from counterfoil.events.mapping import FieldMap
 from counterfoil.events.rows import (
     COUNT_CARDS,
@@ -143,6 +144,12 @@ def dead_letters_of(
     return letters
 
 
+def _instant_text(micros: int) -> str:
+    """Return an instant in RFC 3339."""
+    instant = datetime(1970, 1, 1) + timedelta(microseconds=micros)
+    return f"{instant.isoformat()}Z"
+
+
 class _Describer:
     """Says in words what is wrong with a record."""
 
@@ -193,7 +200,8 @@ class _Describer:
             return "nothing"
         start, end = fault[FAULT_VALUE_START], fault[FAULT_VALUE_END]
         text = bytes(self.data[start : min(end, start + _SHOWN_MAX)]).decode(errors="replace")
-        return repr(text + "…" if end - start > _SHOWN_MAX else text)
+        # The escapes of JSON stand there as they were written.
+        return repr(text + "…" if end - start > _SHOWN_MAX else text).replace("\\\\", "\\")
 
     def allowed(self, reason: ReasonCode, name: str, fault: list[int]) -> str:
         match reason:
@@ -204,11 +212,11 @@ class _Describer:
             case ReasonCode.BAD_TIME:
                 return "allowed: RFC 3339 with a zone, RFC 850 or an epoch number"
             case ReasonCode.TIME_RANGE:
-                return f"allowed: {self.settings.time_min} to {self.settings.time_max} microseconds since 1970"
+                return f"allowed: {self.times(name, fault)}"
             case ReasonCode.TIME_SKEW:
                 return "allowed: no further ahead of its arrival than max_skew"
             case ReasonCode.NUMBER_RANGE:
-                return "allowed: what 64 bits can hold"
+                return "allowed: integers between -2^63 and 2^63, floats that a double can hold"
             case ReasonCode.MONEY_RANGE:
                 return f"allowed: no more than {MONEY_LIMIT} minor units"
             case ReasonCode.MONEY_PRECISION:
@@ -217,6 +225,14 @@ class _Describer:
                 return "allowed: zero or more"
             case _:
                 return f"allowed: {self.type_of(name, fault)}"
+
+    def times(self, name: str, fault: list[int]) -> str:
+        """Return the bounds of a time as dates; the last one is included."""
+        own = self.fields.schema.kinds[fault[FAULT_KIND]].time
+        low, high = TIME_MIN, TIME_MAX
+        if self.settings.mapping.get(own, own) == name:
+            low, high = self.settings.time_min, self.settings.time_max
+        return f"{_instant_text(low)} to {_instant_text(high)}"
 
     def scale(self, name: str, fault: list[int]) -> str:
         for each in self.columns(name, fault):

@@ -283,9 +283,13 @@ def read_time(data: Bytes, start: int, end: int, value: int, scale: int, naive: 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False)
 def read_money(data: Bytes, start: int, end: int, value: int, scale: int) -> tuple[int, int]:
-    """Return a reason or 0, and an amount in minor units. A string counts when it is a plain decimal number."""
+    """Return a reason or 0, and an amount in minor units. A string may have no exponent."""
     if value != NUMBER and value != STRING and value != RAW:
         return _WRONG_TYPE, 0
+    if value == STRING:
+        for at in range(start, end):
+            if data[at] | 32 == 101:
+                return _WRONG_TYPE, 0
     status, amount = parse_scaled(data, start, end, scale, False)
     if status == NUMBER_BAD:
         return _WRONG_TYPE, 0

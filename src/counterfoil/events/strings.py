@@ -117,8 +117,8 @@ def scan_string(data: Bytes, at: int) -> tuple[int, int]:
 
 
 @nb.njit(nogil=True, cache=True, _nrt=False)
-def valid_utf8(data: Bytes, start: int, end: int) -> bool:
-    """Return whether a slice is UTF-8; what stands behind it must not be a continuation byte's place to look at."""
+def find_bad_utf8(data: Bytes, start: int, end: int) -> int:
+    """Return the place of the first character of a slice that is no UTF-8; ``end`` where all are."""
     at = start
     while at < end:
         if data[at] < 0x80:
@@ -126,9 +126,15 @@ def valid_utf8(data: Bytes, start: int, end: int) -> bool:
             continue
         length = utf8_length(data, at)
         if length == 0 or at + length > end:
-            return False
+            return at
         at += length
-    return True
+    return end
+
+
+@nb.njit(nogil=True, cache=True, _nrt=False)
+def valid_utf8(data: Bytes, start: int, end: int) -> bool:
+    """Return whether a slice is UTF-8; what stands behind it must not be a continuation byte's place to look at."""
+    return find_bad_utf8(data, start, end) == end
 
 
 @nb.njit(nogil=True, cache=True, _nrt=False)

@@ -30,6 +30,7 @@ _TIME_RANGE = reason_number(ReasonCode.TIME_RANGE)
 
 MONEY_TOLERANCE = 1e-6
 """How far a float may lie from a whole minor unit, in minor units: a sum of floats stays within, 57.165 does not."""
+_LOWEST = -(2**63)
 _DAY = 86_400_000_000
 _UNIT_SCALES = {"ms": 3, "us": 0, "ns": -3}
 
@@ -98,7 +99,8 @@ def _from_integers(series: pl.Series, column: WordColumn, kind: FieldType, scale
     numbers = narrow.fill_null(0).to_numpy()
     match kind:
         case FieldType.INTEGER:
-            column.reasons[overflow] = _NUMBER_RANGE
+            # The lowest is refused as in ``parse_scaled``.
+            column.reasons[overflow | (numbers == _LOWEST)] = _NUMBER_RANGE
             column.words[:] = numbers
         case FieldType.BOOL:
             column.reasons[overflow | (numbers < 0) | (numbers > 1)] = _WRONG_TYPE
@@ -134,10 +136,10 @@ def _from_floats(series: pl.Series, column: WordColumn, kind: FieldType, scale: 
         case _:
             whole = (numbers == np.rint(numbers)) & ~infinite
             column.reasons[~whole] = _WRONG_TYPE
-            bound = 1.0 if kind is FieldType.BOOL else 2.0**63
-            lowest = 0.0 if kind is FieldType.BOOL else -bound
-            beyond = whole & ((numbers < lowest) | (numbers > bound) | (numbers == 2.0**63))
-            column.reasons[beyond] = _WRONG_TYPE if kind is FieldType.BOOL else _NUMBER_RANGE
+            if kind is FieldType.BOOL:
+                column.reasons[whole & (numbers != 0.0) & (numbers != 1.0)] = _WRONG_TYPE
+            else:
+                column.reasons[whole & (np.abs(numbers) >= 2.0**63)] = _NUMBER_RANGE
             column.words[:] = np.where(column.reasons == 0, numbers, 0.0).astype(np.int64)
 
 
