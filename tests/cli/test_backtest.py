@@ -91,3 +91,28 @@ def test_the_published_features_of_the_handbook(command: Command, shared_data: P
     )
     # One customer paid twice in one second, where either order is right: at most so many rows, says the data's README.
     assert pl.select(differs.sum()).item() <= 7
+
+
+@pytest.mark.parametrize("option", ["--features", "--decisions", "--report"])
+def test_history_is_not_overwritten(command: Command, tmp_path: Path, option: str) -> None:
+    path, link = tmp_path / "history.ndjson", tmp_path / "link"
+    path.write_bytes(b"{}\n")
+    link.symlink_to(path)
+    result = command("backtest", "payments", path, option, link)
+    assert result.exit_code == 2
+    assert f"{option}: {link} is the file of FILES ({path})" in result.stderr
+    assert path.read_bytes() == b"{}\n"
+
+
+def test_two_results_are_not_one_file(command: Command, kept: Kept, tmp_path: Path) -> None:
+    out = tmp_path / "both.parquet"
+    result = command("backtest", "payments", kept.source, "--features", out, "--decisions", out)
+    assert result.exit_code == 2
+    assert "written already" in result.stderr
+    assert not out.exists()
+
+
+def test_a_folder_is_no_history(command: Command, tmp_path: Path) -> None:
+    result = command("backtest", "payments", tmp_path)
+    assert result.exit_code == 1
+    assert "it is a folder" in result.stderr

@@ -166,6 +166,12 @@ def test_retrying_what_is_still_wrong(kept: Kept, command: Command, tmp_path: Pa
     assert "0 of 2 could be read" in result.stdout
 
 
+def test_retrying_what_is_not_there(kept: Kept, command: Command) -> None:
+    result = command("dead-letters", "retry", 999, "--state", kept.folder)
+    assert result.exit_code == 1
+    assert "dead letter 999: there is none with this number" in result.stderr
+
+
 def test_retrying_under_another_mapping(command: Command, tmp_path: Path) -> None:
     source, state, output = tmp_path / "in.ndjson", tmp_path / "state", tmp_path / "retried.ndjson"
     source.write_text(

@@ -73,6 +73,7 @@ def backtest(
     from counterfoil.backtest import Backtest, Period
     from counterfoil.config import LimitsConfig, SourceConfig
 
+    _check_files([detector, against], files, {"--features": features, "--decisions": decisions, "--report": report})
     tried = Backtest(
         load(detector, settings),
         files,
@@ -107,6 +108,20 @@ def backtest(
     for path in (features, decisions, report):
         if path is not None:
             messages().print(f"[green]written[/] {path}", soft_wrap=True)
+
+
+def _check_files(detectors: list[str | None], files: list[Path], written: dict[str, Path | None]) -> None:
+    """Refuse to overwrite what is read, and what cannot be read more than once."""
+    from counterfoil.destinations import check_destinations
+    from counterfoil.errors import InputError
+
+    read = [("FILES", path) for path in files]
+    read += [("DETECTOR", Path(each)) for each in detectors if each is not None and Path(each).is_file()]
+    check_destinations(read, [(name, path) for name, path in written.items() if path is not None])
+    for path in files:
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "a pipe or a device, and history is read more than once"
+            raise InputError(f"{path}: cannot be read: it is {what}; give the path of a file")
 
 
 def _run(tried: Backtest) -> Result:

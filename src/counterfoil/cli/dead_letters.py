@@ -31,6 +31,7 @@ from counterfoil.cli.options import (
     pairs,
     secret_of,
 )
+from counterfoil.errors import InputError
 
 if TYPE_CHECKING:
     from counterfoil.runtimes.local.store import StoredDeadLetter
@@ -168,12 +169,17 @@ def retry(
     They take new positions at the end of the log. No run may be using the folder meanwhile.
     """
     from counterfoil.config import LimitsConfig, RunConfig, Secret, SinkConfig, SourceConfig, StateConfig
+    from counterfoil.destinations import check_run
     from counterfoil.observability import configure_logs
     from counterfoil.runtimes.local.runtime import LocalRuntime
 
     configure_logs("warning", "console")
     with open_log(state, secret_env) as log:
-        waiting = sum(not letter.retried for letter in log.dead_letters())
+        letters = {letter.letter: letter for letter in log.dead_letters()}
+        for number in numbers or ():
+            if number not in letters:
+                raise InputError(f"dead letter {number}: there is none with this number in {state}; see the list")
+        waiting = sum(not letter.retried for letter in letters.values())
         chosen = load(detector, settings) if detector is not None else log.detectors()[-1][1]
     secret = secret_of(secret_env)
     config = RunConfig(
@@ -193,6 +199,7 @@ def retry(
         limits=LimitsConfig(shards=shards),
         secret=None if secret is None else Secret(secret.decode()),
     )
+    check_run(config)
     with LocalRuntime(config, chosen) as runtime:
         summary = runtime.retry_dead_letters(numbers)
     if as_json:

@@ -137,7 +137,17 @@ def run(
 
     from counterfoil.config import parse_config
 
-    _carry(parse_config(content), summary_json, quiet)
+    settled = parse_config(content)
+    _check_files(settled, config, summary_json)
+    _carry(settled, summary_json, quiet)
+
+
+def _check_files(settled: RunConfig, config: Path | None, summary_json: Path | None) -> None:
+    """Refuse to overwrite what the run reads, before anything is opened."""
+    from counterfoil.destinations import check_run
+
+    read = [] if config is None else [("CONFIG", config)]
+    check_run(settled, read, [] if summary_json is None else [("--summary-json", summary_json)])
 
 
 def _carry(config: RunConfig, summary_json: Path | None, quiet: bool) -> None:
