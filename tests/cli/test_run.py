@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from counterfoil.__main__ import main
 from counterfoil.detector_file import load_detector
 from tests.cli.conftest import Command, Kept
 
@@ -185,3 +186,85 @@ def test_a_signal_ends_it_in_order_and_metrics_are_served(tmp_path: Path) -> Non
     found = json.loads(summary.read_text())
     assert found["stopped"]
     assert found["decided"] > 0
+
+
+def test_the_input_is_not_overwritten(command: Command, tmp_path: Path) -> None:
+    source, link = tmp_path / "events.ndjson", tmp_path / "link"
+    source.write_bytes(b"{}\n")
+    os.link(source, link)
+    for option in ("--output", "--summary-json"):
+        result = command("run", "--detector", "payments", "--input", source, option, link)
+        assert result.exit_code == 2
+        assert "would be overwritten" in result.stderr
+        assert source.read_bytes() == b"{}\n"
+    settings = tmp_path / "run.yaml"
+    settings.write_text(f"detector: payments\nsource: {{path: {source}}}\nsinks: [{{path: {link}}}]\n")
+    for arguments in ([settings], [settings, "--output", settings]):
+        result = command("run", *arguments)
+        assert result.exit_code == 2
+        assert "would be overwritten" in result.stderr
+        assert source.read_bytes() == b"{}\n"
+
+
+@pytest.mark.parametrize("name", ["same.ndjson", "-"])
+def test_one_output_is_not_written_twice(command: Command, tmp_path: Path, name: str) -> None:
+    source, out = tmp_path / "events.ndjson", name if name == "-" else str(tmp_path / name)
+    source.write_bytes(b"{}\n")
+    result = command("run", "--detector", "payments", "--input", source, "--output", out, "--output", out)
+    assert result.exit_code == 2
+    assert "written already" in result.stderr
+
+
+def _events(path: Path) -> Path:
+    path.write_text(
+        "".join(
+            f'{{"time":"2026-01-01T00:00:0{second}Z","sender":"a","receiver":"b","amount":10001}}\n'
+            for second in range(5)
+        )
+    )
+    return path
+
+
+def _shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    given = ["/bin/bash", "-c", command.replace("counterfoil", str(PROGRAM))]
+    return subprocess.run(given, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_what_the_system_refuses_is_one_line(tmp_path: Path) -> None:
+    _events(tmp_path / "in.ndjson")
+    run = "counterfoil run --quiet --detector laundering"
+    for command, words in (
+        (f"{run} --input .", (".: cannot be read: Is a directory",)),
+        (f"{run} --input in.ndjson --output /dev/full", ("/dev/full: cannot be written: No space left on device",)),
+        (f"{run} --input in.ndjson --output - > /dev/full", ("standard output: ", "No space left on device")),
+        ("counterfoil generate payments --count 9 --output /dev/full", ("/dev/full: ", "No space left on device")),
+        ("counterfoil generate payments --count 9 > /dev/full", ("standard output: ", "No space left on device")),
+        ("counterfoil version > /dev/full", ("standard output: No space left on device",)),
+    ):
+        done = _shell(command, tmp_path)
+        assert done.returncode == 1, command
+        assert all(word in done.stderr for word in words), done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_device_is_an_output_and_a_pipe_an_input(tmp_path: Path) -> None:
+    _events(tmp_path / "in.ndjson")
+    run = "counterfoil run --quiet --detector laundering"
+    done = _shell(f"{run} --input in.ndjson --output /dev/null", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = _shell(f"{run} --input <(cat in.ndjson) --output -", tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") == 5
+
+
+def test_an_interrupt_is_quiet(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("counterfoil.cli.main", interrupt)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 130
+    monkeypatch.setattr("counterfoil.cli.version.write_json", interrupt)
+    result = command("version", "--json")
+    assert (result.exit_code, result.output) == (130, "")

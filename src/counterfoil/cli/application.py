@@ -27,6 +27,9 @@ from counterfoil.cli import (
 from counterfoil.cli.console import print_error
 from counterfoil.errors import CounterfoilError
 
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells have it."""
+
 
 class Commands(TyperGroup):
     """The commands, with every deliberate error as a message on standard error and an exit code."""
@@ -34,7 +37,10 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
         try:
-            return super().invoke(ctx)
+            done = super().invoke(ctx)
+            # Here, so that what stands in the way is said as any other error.
+            sys.stdout.flush()
+            return done
         except CounterfoilError as error:
             print_error(error)
             raise typer.Exit(error.exit_code) from None
@@ -42,6 +48,22 @@ class Commands(TyperGroup):
             # The reader of a pipe (`| head`) has seen enough. Python would complain once more when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from None
+        except OSError as error:
+            _print_system_error(error)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
+
+
+def _print_system_error(error: OSError) -> None:
+    """Say what the system refused, and where."""
+    place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+    if error.errno is not None and error.filename is None:
+        # Files name themselves in what goes wrong with them, so it is where results are printed. What could not be
+        # written would be tried once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        place = "standard output: "
+    print_error(CounterfoilError(f"{place}{error.strerror or error}"))
 
 
 application = typer.Typer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -112,7 +112,7 @@ def generate(
     generator = _generator(what, seed, customers, moment(start, "--start"), fraud_share, time_text)
     size = 65_536 if rate is None else max(1, min(65_536, int(rate / _TICKS_A_SECOND)))
     pace = _Pace(rate, time.monotonic())
-    with ExitStack() as stack:
+    with _named(destination), ExitStack() as stack:
         write = _writer(form, destination, stack)
         for events in generator.chunks(count, size):
             pace.wait(len(events))
@@ -203,6 +203,19 @@ class _CsvWriter:
 def _flushed(file: BinaryIO, data: bytes) -> None:
     file.write(data)
     file.flush()
+
+
+@contextmanager
+def _named(destination: str) -> Iterator[None]:
+    """Name the file in errors of writing to it, which come without."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        place = "standard output" if destination == "-" else destination
+        reason = error.strerror or str(error)
+        raise StorageError(f"{place}: cannot be written: {reason}; choose another output") from error
 
 
 def _open(destination: str, stack: ExitStack) -> BinaryIO:
