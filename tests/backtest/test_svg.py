@@ -59,3 +59,14 @@ def test_axes_end_at_round_numbers(value: float) -> None:
 
 def test_legend() -> None:
     assert "a&lt;b" in legend([("a<b", "fraud")])
+
+
+@given(st.integers(1, 10**7))
+def test_ticks_are_where_their_lines_are(highest: int) -> None:
+    root = parse(stacked_bars(["a"], [Series("n", "accent", [highest])]))
+    ticks = [
+        float((each.text or "").replace(",", ""))
+        for each in root.iter(f"{SVG}text")
+        if each.attrib["class"] == "tick end"
+    ]
+    assert ticks == [nice_ceiling(highest) * quarter / 4 for quarter in range(5)]

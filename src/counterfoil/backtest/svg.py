@@ -174,12 +174,17 @@ def _open(height: float) -> str:
     return f'<svg viewBox="0 0 {_WIDTH} {height:g}" role="img" xmlns="http://www.w3.org/2000/svg">'
 
 
+_EXACT = 1_000
+"""From here on, quarters of nice ceilings are whole numbers."""
+
+
 def _grid(top: float, tall: float, wide: float) -> str:
     parts = []
     for index in range(5):
         value = top * index / 4
         y = _TOP + tall * (1 - index / 4)
-        text = f"{value:,.0f}" if top >= 4 else f"{value:,.2g}"
+        # A nice ceiling has at most two digits, so a quarter of it has at most two more.
+        text = f"{value:,.4g}" if value < _EXACT else f"{value:,.0f}"
         parts.append(f'<line x1="{_LEFT}" x2="{_LEFT + wide}" y1="{_n(y)}" y2="{_n(y)}" class="grid"/>')
         parts.append(f'<text x="{_LEFT - 8}" y="{_n(y + 4)}" class="tick end">{text}</text>')
     return "".join(parts)
