@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from counterfoil.connectors.lines import LineCutter
 from counterfoil.connectors.source import Chunk
+
+
+def never() -> bool:
+    return False
 
 
 def cutter(data: bytes, step: int, batch_bytes: int, batch_lines: int, record_bytes: int) -> LineCutter:
@@ -27,7 +32,7 @@ def data_of(chunk: Chunk) -> bytes:
 
 def chunks(cutter: LineCutter) -> list[Chunk]:
     found = []
-    while (chunk := cutter.read()) is not None:
+    while (chunk := cutter.read(never)) is not None:
         found.append(chunk)
     return found
 
@@ -69,3 +74,23 @@ def test_a_long_line_at_the_end_ends() -> None:
     assert len(found) == 1
     assert data_of(found[0]) == b"y" * 21 + b"\n"
     assert (found[0].next_position, found[0].next_offset) == (1, 100)
+
+
+@given(st.integers(1, 40), st.integers(1, 20), st.sampled_from([1, 5000]))
+def test_a_last_line_that_is_not_whole_stays_where_it_is(step: int, length: int, batch_lines: int) -> None:
+    data = b"one\ntwo\n" + b"x" * length
+    found = LineCutter(cutter(data, step, 16, 1, 8)._fetch, 16, batch_lines, 8, lambda line: line == b"xxx")
+    taken = chunks(found)
+    whole = length == 3
+    assert b"".join(data_of(chunk) for chunk in taken) == b"one\ntwo\n" + b"xxx" * whole
+    assert (found.position, found.offset) == ((3, 11) if whole else (2, 8))
+    assert found.unfinished == (0 if whole else length)
+    assert found.read(never) is None
+
+
+@pytest.mark.parametrize("times", [1, 1_000])
+def test_a_line_without_end_can_be_stopped(times: int) -> None:
+    left = iter(range(times))
+    endless = LineCutter(lambda size: b"x" * min(size, 10), 64, 100, 100)
+    assert endless.read(lambda: next(left, None) is None) is None
+    assert endless.position == 0

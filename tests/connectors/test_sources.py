@@ -14,7 +14,7 @@ from counterfoil.connectors.generator import GeneratorSource
 from counterfoil.connectors.parquet_file import ParquetFileSource
 from counterfoil.connectors.source import Chunk, Source
 from counterfoil.connectors.standard_input import StandardInputSource
-from counterfoil.connectors.text_file import TextFileSource
+from counterfoil.connectors.text_file import TextFileSource, closed_object
 from counterfoil.errors import InputError
 
 ROWS = 25
@@ -125,9 +125,13 @@ def test_what_cannot_be_opened_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_fails_while_it_is_read_is_named(tmp_path: Path) -> None:
-    # A folder can be opened for reading like a file, and then not be read.
-    with pytest.raises(InputError, match="cannot be read at byte 0: Is a directory"):
-        TextFileSource(tmp_path, 100, 10, 100).read(never)
+    with pytest.raises(InputError, match="cannot be read: Is a directory; give the path of a file"):
+        TextFileSource(tmp_path, 100, 10, 100)
+    (tmp_path / "lost").write_text("gone\n")
+    source = TextFileSource(tmp_path / "lost", 100, 10, 100)
+    source.close()
+    with pytest.raises(InputError, match="cannot be read at byte 0: Bad file descriptor"):
+        source.read(never)
 
 
 def test_a_rate_is_kept() -> None:
@@ -174,3 +178,48 @@ def test_a_stop_is_seen_while_nothing_comes_and_half_a_line_is_no_record(pipe: t
     threading.Timer(0.1, stopped.set).start()
     assert source.read(stopped.is_set) is None
     source.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "whole"),
+    [
+        (b'{"a": 1}', True),
+        (b'\xef\xbb\xbf {"a": {"b": [1]}} ', True),
+        (b"{}", True),
+        (b'{"a": 1', False),
+        (b'{"a": "}', False),
+        (b"42", False),
+        (b"[1]", False),
+        (b"[" * 100_000, False),
+        (b'{"a": 1} {', False),
+        (b'{"\xff": 1', False),
+        (b" ", False),
+    ],
+)
+def test_only_a_closed_object_cannot_become_another_event(line: bytes, whole: bool) -> None:
+    assert closed_object(line) is whole
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_line_that_gets_its_newline_later_is_one_line(tmp_path: Path, end: bytes) -> None:
+    path = tmp_path / "growing.ndjson"
+
+    def read_on(position: int, offset: int) -> tuple[list[bytes], int, int]:
+        source = TextFileSource(path, 1 << 16, 100, 1 << 10, whole=closed_object)
+        source.seek(position, offset)
+        found = []
+        for chunk in drained(source):
+            assert isinstance(chunk.data, bytes)
+            found.append(chunk.data)
+            position, offset = chunk.next_position, chunk.next_offset
+        return found, position, offset
+
+    path.write_bytes(b'{"a":1}')
+    assert read_on(0, 0) == ([b'{"a":1}'], 1, 7)
+    assert read_on(1, 7) == ([], 1, 7)
+    path.write_bytes(b'{"a":1}' + end + b'{"a":2')
+    assert read_on(1, 7) == ([], 1, 7)
+    path.write_bytes(b'{"a":1}' + end + b'{"a":2}' + end)
+    found, position, offset = read_on(1, 7)
+    assert (found, position, offset) == ([b'{"a":2}' + end], 2, 14 + 2 * len(end))
+    assert read_on(position, offset) == ([], position, offset)

@@ -410,3 +410,50 @@ def test_a_fail_point_must_exist() -> None:
     with pytest.raises(Exception, match=r"COUNTERFOIL_FAIL_AT: found 'commit.befor:1'"):
         arm("commit.befor:1")
     arm(None)
+
+
+@pytest.mark.parametrize("cut", [1, 30, 0])
+def test_a_last_line_that_is_half_written_is_left_for_the_next_run(
+    cut: int, source: Path, expected: tuple[bytes, bytes, RunSummary], tmp_path: Path
+) -> None:
+    everything = source.read_bytes()
+    lines = everything.splitlines(keepends=True)
+    path = tmp_path / "events.ndjson"
+    config = sample_config(tmp_path, path, batch_events=16)
+    path.write_bytes(b"".join(lines[:100]) + lines[100][: -1 - cut])
+    summary = run(config)
+    # Without its newline alone the object is whole and is taken; half an object is not.
+    assert summary.events == (101 if cut == 0 else 100)
+    assert run(config).events == 0
+    path.write_bytes(everything)
+    run(config)
+    assert (log_of(config), lines_of(config)) == expected[:2]
+
+
+def test_without_a_state_folder_half_a_line_is_a_dead_letter(source: Path, tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(source.read_bytes()[:-30])
+    config = sample_config(tmp_path, path)
+    whole = run(
+        replace(config, source=replace(config.source, path=str(source)), state=replace(config.state, folder=None))
+    )
+    summary = run(replace(config, state=replace(config.state, folder=None)))
+    assert (summary.events, summary.dead_letters) == (whole.events, whole.dead_letters + 1)
+
+
+def test_nobody_else_reads_a_state_folder(source: Path, tmp_path: Path) -> None:
+    config = sample_config(tmp_path, source, batch_events=16, replay_seconds=0.0, snapshot_share=1.0)
+    assert config.state.folder is not None
+    folder = Path(config.state.folder)
+    modes = {}
+
+    def look(report: GroupReport) -> None:
+        del report
+        modes.update({each: each.stat().st_mode & 0o777 for each in folder.iterdir() if each.is_file()})
+
+    with LocalRuntime(config, sample_detector(), clock=clock, on_group=look) as runtime:
+        runtime.run()
+    assert {each.name for each in modes} >= {"counterfoil.sqlite", "counterfoil.sqlite-wal", "counterfoil.head"}
+    modes.update({each: each.stat().st_mode & 0o777 for each in folder.rglob("*.npy")})
+    assert set(modes.values()) == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700

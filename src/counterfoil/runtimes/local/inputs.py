@@ -11,8 +11,8 @@ import polars as pl
 from counterfoil.connectors.generator import GeneratorSource
 from counterfoil.connectors.parquet_file import ParquetFileSource
 from counterfoil.connectors.source import Chunk, Source
-from counterfoil.connectors.standard_input import StandardInputSource
-from counterfoil.connectors.text_file import TextFileSource
+from counterfoil.connectors.standard_input import PipeSource, StandardInputSource
+from counterfoil.connectors.text_file import TextFileSource, closed_object
 from counterfoil.errors import ConfigurationError, nearest
 from counterfoil.events.decode_delimited import DelimitedDecoder
 from counterfoil.events.decode_json import JsonDecoder
@@ -41,8 +41,18 @@ class Input:
     decode: ChunkDecoder
 
 
-def open_input(config: SourceConfig, limits: LimitsConfig, detector: Detector, key: IdentityKey) -> Input:
+def open_input(
+    config: SourceConfig, limits: LimitsConfig, detector: Detector, key: IdentityKey, growing: bool = False
+) -> Input:
     """Open the source that the settings name.
+
+    Parameters
+    ----------
+    config, limits, detector, key
+        The settings, and what is decoded for whom.
+    growing
+        Whether a later run goes on in the same file: a last line without a newline is left for it, unless it is one
+        whole JSON object. A delimited line never shows that it is whole.
 
     Raises
     ------
@@ -59,7 +69,7 @@ def open_input(config: SourceConfig, limits: LimitsConfig, detector: Detector, k
         assert config.path is not None
         table = TableDecoder(detector.schema, decoder_settings(config, limits, detector), key, detector.max_skew)
         return Input(ParquetFileSource(Path(config.path), limits.batch_events), _table_decoder(table))
-    source = _text_source(config, limits)
+    source = _text_source(config, limits, growing)
     return Input(source, _text_decoder(config, limits, detector, key, source.header))
 
 
@@ -73,6 +83,7 @@ def decoder_settings(config: SourceConfig, limits: LimitsConfig, detector: Detec
         kind_field=config.kind_field,
         kind=kind,
         record_bytes_max=limits.record_bytes,
+        naive_utc=config.naive_utc,
         delimiter=config.delimiter or (";" if config.format == "lines" else ","),
         quote=None if config.format == "lines" else '"',
         header=config.format == "csv",
@@ -95,13 +106,22 @@ def _line_fields(config: SourceConfig, kind: str | None, detector: Detector) -> 
     return tuple(config.fields.get(name, name) for name in names)
 
 
-def _text_source(config: SourceConfig, limits: LimitsConfig) -> TextFileSource | StandardInputSource:
+def _text_source(config: SourceConfig, limits: LimitsConfig, growing: bool) -> TextFileSource | StandardInputSource:
     bounds = (limits.batch_bytes, limits.batch_events, limits.record_bytes)
     header = config.format == "csv"
     if config.type == "stdin":
         return StandardInputSource(*bounds, header=header)
     assert config.path is not None
-    return TextFileSource(Path(config.path), *bounds, header=header)
+    path = Path(config.path)
+    if path.is_fifo():
+        return PipeSource(path, *bounds, header=header)
+    whole = None if not growing else closed_object if config.format == "json" else _never
+    return TextFileSource(path, *bounds, header=header, whole=whole)
+
+
+def _never(line: bytes) -> bool:
+    del line
+    return False
 
 
 def _text_decoder(

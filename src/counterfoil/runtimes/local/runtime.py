@@ -153,7 +153,8 @@ class LocalRuntime:
         self._temporary = self.config.state.folder is None
         self.folder = Path(self.config.state.folder or tempfile.mkdtemp(prefix="counterfoil-"))
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            # It holds a bank's customers: nobody else looks in.
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             reason = error.strerror or str(error)
             raise StorageError(f"{self.folder}: cannot be made: {reason}; choose another state folder") from error
@@ -167,6 +168,7 @@ class LocalRuntime:
                 raise
         except BaseException:
             self._lock.release()
+            self._drop_temporary()
             raise
         return self
 
@@ -212,6 +214,9 @@ class LocalRuntime:
         self.store.close()
         self._lock.release()
         reach("close.after")
+        self._drop_temporary()
+
+    def _drop_temporary(self) -> None:
         if self._temporary:
             shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -239,7 +244,7 @@ class LocalRuntime:
         keep_freed_memory()
         config = self.config
         stopped = stopped or threading.Event()
-        feed = feed or open_input(config.source, config.limits, self.detector, self.key)
+        feed = feed or open_input(config.source, config.limits, self.detector, self.key, not self._temporary)
         before, started = self.store.totals, time.monotonic()
         try:
             record, shift = self._resume(feed)
@@ -328,6 +333,7 @@ class LocalRuntime:
                 mapping=self.config.source.fields,
                 kind_field=self.config.source.kind_field,
                 kind=self.config.source.kind,
+                naive_utc=self.config.source.naive_utc,
                 record_bytes_max=self.config.limits.record_bytes,
             )
             self._decoder = JsonDecoder(self.detector.schema, settings, self.key, self.detector.max_skew)

@@ -303,6 +303,14 @@ class Store:
     # Opening ---------------------------------------------------------------------------------------------------------
 
     def _connect(self) -> sqlite3.Connection:
+        if not self.read_only and not self.path.exists():
+            # SQLite would make it readable to all; its write-ahead log takes over the mode of the database. One that is
+            # there is not opened: closing it would drop the locks of every connection of this process.
+            try:
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise StorageError(f"{self.path}: cannot be written: {reason}; choose another state folder") from error
         mode = "ro" if self.read_only else "rwc"
         connection = sqlite3.connect(
             f"{self.path.resolve().as_uri()}?mode={mode}",
