@@ -83,6 +83,8 @@ class SourceConfig:
     """``lines`` only: the name of each value in a line, in order; empty for the kind's id, time and fields."""
     delimiter: str | None = setting(None)
     """``lines`` and ``csv``: the one character between values; None for ``;`` in lines and ``,`` in CSV."""
+    naive_utc: bool = setting(False)
+    """Whether a time without a zone is UTC; else its record is a dead letter."""
     generate: str = setting("payments", choices=("payments", "transfers"))
     """``type: generator``: what it makes."""
     count: int = setting(100_000, minimum=1, maximum=10**12)
