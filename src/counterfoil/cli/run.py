@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +23,7 @@ from counterfoil.cli.options import (
     pairs,
     secret_of,
 )
+from counterfoil.cli.signals import quiet_end
 from counterfoil.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -152,21 +155,26 @@ def _check_files(settled: RunConfig, config: Path | None, summary_json: Path | N
 
 def _carry(config: RunConfig, summary_json: Path | None, quiet: bool) -> None:
     """Run, and say what was done."""
-    from counterfoil.cli.warming import FIRST_START, first_start
-    from counterfoil.observability import Metrics, configure_logs
-    from counterfoil.runtimes.local.runtime import LocalRuntime
+    stopped = threading.Event()
+    with ExitStack() as opened:
+        with quiet_end(stopped):
+            from counterfoil.cli.warming import FIRST_START, first_start
+            from counterfoil.observability import Metrics, configure_logs
+            from counterfoil.runtimes.local.inputs import open_input
+            from counterfoil.runtimes.local.runtime import LocalRuntime
 
-    configure_logs(config.log.level, config.log.format)
-    if first_start() and not quiet:
-        messages().print(f"[dim]{FIRST_START}[/]")
-    metrics = Metrics()
-    try:
-        if config.metrics.port is not None:
-            _serve(metrics, config.metrics.host, config.metrics.port, quiet)
-        with LocalRuntime(config, metrics=metrics) as runtime:
-            summary = runtime.run()
-    finally:
-        metrics.stop()
+            configure_logs(config.log.level, config.log.format)
+            if first_start() and not quiet:
+                messages().print(f"[dim]{FIRST_START}[/]")
+            metrics = Metrics()
+            opened.callback(metrics.stop)
+            if config.metrics.port is not None:
+                _serve(metrics, config.metrics.host, config.metrics.port, quiet)
+            runtime = opened.enter_context(LocalRuntime(config, metrics=metrics))
+            # Here and not in the run: opening a pipe waits for who writes to it.
+            growing = config.state.folder is not None
+            feed = open_input(config.source, config.limits, runtime.detector, runtime.key, growing)
+        summary = runtime.run(stopped, feed)
     if summary_json is not None:
         _write_summary(summary_json, summary)
     if not quiet:

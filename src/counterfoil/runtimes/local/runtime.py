@@ -247,9 +247,9 @@ class LocalRuntime:
         feed = feed or open_input(config.source, config.limits, self.detector, self.key, not self._temporary)
         before, started = self.store.totals, time.monotonic()
         try:
-            record, shift = self._resume(feed)
-            self._open_sinks(record.source)
             with _stop_on_signal(stopped):
+                record, shift = self._resume(feed)
+                self._open_sinks(record.source)
                 Pipeline(self._parts()).run(feed, record.source, shift, stopped.is_set)
             self._export(record.source)
         finally:
