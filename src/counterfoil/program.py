@@ -119,9 +119,10 @@ class Program:
     def _decide(self, fresh: Batch, kept: Words, duplicates: Words, firsts: Words) -> Decided:
         size = len(fresh)
         decides = self._decides[fresh.kind]
-        rows = np.flatnonzero(decides)
+        rows = decides.nonzero()[0]
         m = len(rows)
-        column = np.full(size, -1, np.int64)
+        column = np.empty(size, np.int64)
+        column.fill(-1)
         column[rows] = np.arange(m)
         inputs = np.zeros((self._inputs_rows, size), np.int64)
         input_nulls = np.zeros((self._inputs_rows, size), np.uint8)
@@ -130,7 +131,8 @@ class Program:
         # Rows a page apart would all fall into the same few sets of the processor's cache.
         width = m if m < 64 else m + (72 - m % 64) % 64
         work = np.zeros((self._work_rows, width), np.int64)
-        work_nulls = np.ones((self._work_rows, width), np.uint8)
+        work_nulls = np.empty((self._work_rows, width), np.uint8)
+        work_nulls.fill(1)
         late = np.zeros(m, np.uint8)
         self.stages.update(
             StageBatch(keys, fresh.kind, fresh.time, column, inputs, input_nulls, work, work_nulls, late)
