@@ -60,6 +60,17 @@ def test_help_has_an_example(path: tuple[str, ...]) -> None:
     assert COMMANDS[path].help
 
 
+def test_the_program_has_an_example_and_a_version() -> None:
+    result = runner.invoke(application, ["--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert "$ counterfoil demo" in result.output
+    assert "fraud and money-laundering" in result.output
+    assert "About the program" in result.output
+    result = runner.invoke(application, ["--version"])
+    assert result.exit_code == 0
+    assert re.fullmatch(r"counterfoil \d+\.\d+\.\d+\n", result.output)
+
+
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 def test_every_option_is_documented(path: tuple[str, ...]) -> None:
     text = section(path)

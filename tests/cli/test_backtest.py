@@ -116,3 +116,11 @@ def test_a_folder_is_no_history(command: Command, tmp_path: Path) -> None:
     result = command("backtest", "payments", tmp_path)
     assert result.exit_code == 1
     assert "it is a folder" in result.stderr
+
+
+def test_a_label_that_nothing_has_is_named(kept: Kept, command: Command) -> None:
+    result = command("backtest", "payments", kept.source, "--labels", "nope", "--against", "payments")
+    assert result.exit_code == 0
+    assert 'no payment has a label in "nope"' in " ".join(result.stderr.split())
+    assert "Both detectors are the same" in result.stdout
+    assert "Only payments flags" not in result.stdout

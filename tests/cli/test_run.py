@@ -268,3 +268,24 @@ def test_an_interrupt_is_quiet(command: Command, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("counterfoil.cli.version.write_json", interrupt)
     result = command("version", "--json")
     assert (result.exit_code, result.output) == (130, "")
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [("csv", "time,sender,receiver,amount\n2026-01-01 00:00:01,a,b,10001\n"),
+     ("lines", "2026-01-01T00:00:01;a;b;10001\n"),
+     ("json", '{"time":"2026-01-01T00:00:01","sender":"a","receiver":"b","amount":10001}\n')],
+)  # fmt: skip
+def test_times_without_a_zone_are_utc_when_told_so(command: Command, tmp_path: Path, form: str, text: str) -> None:
+    source, state, output = tmp_path / "in", tmp_path / "state", tmp_path / "out.ndjson"
+    source.write_text(text)
+    given = ("--detector", "laundering", "--format", form)
+    result = command("run", *given, "--input", source, "--state", state)
+    assert "1 dead letter;" in result.stderr
+    assert command("backtest", "laundering", source, "--format", form, "--naive-utc").exit_code == 0
+    result = command("run", *given, "--input", source, "--output", output, "--naive-utc")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(output.read_text())["event_time"] == "2026-01-01T00:00:01.000Z"
+    if form != "csv":
+        result = command("dead-letters", "retry", "--state", state, "--format", form, "--naive-utc", "--json")
+        assert json.loads(result.stdout)["decided"] == 1

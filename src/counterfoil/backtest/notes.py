@@ -11,11 +11,15 @@ from counterfoil.features.definition import DerivedFeature
 if TYPE_CHECKING:
     from counterfoil.backtest.replay import Result
 
+SAME = "Both detectors are the same, to the bit of their definition: nothing can differ."
+
 
 def notes(result: Result) -> list[str]:
     """Return the caveats of a result as sentences, the gravest first."""
     totals, measures = result.totals, result.measures
     found = []
+    if result.other is not None and result.other.detector.version == result.detector.version:
+        found.append(SAME)
     if result.labels is None:
         found.append("No labels were given: precision, recall and value caught are unknown.")
     elif measures.decided and not measures.labelled:

@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from counterfoil.backtest.headline import headline
-from counterfoil.backtest.notes import notes
+from counterfoil.backtest.notes import SAME, notes
 from counterfoil.rules.definition import Outcome
+from counterfoil.words import counted
 
 if TYPE_CHECKING:
     from counterfoil.backtest.measures import Measures
@@ -56,8 +57,8 @@ def _title(result: Result) -> Text:
     if result.other is not None:
         text.append(" against ").append(result.other.detector.version, "bold magenta")
     text.append(
-        f"\n{totals.events:,} records: {totals.decided:,} decided, {totals.observed:,} observed, "
-        f"{totals.duplicates:,} duplicates, {totals.dead:,} dead letters; "
+        f"\n{counted(totals.events, 'record')}: {totals.decided:,} decided, {totals.observed:,} observed, "
+        f"{counted(totals.duplicates, 'duplicate')}, {counted(totals.dead, 'dead letter')}; "
         f"{result.seconds:,.1f} s, {result.events_per_second:,.0f} a second\n",
         "dim",
     )
@@ -97,6 +98,9 @@ def _outcomes(measures: Measures) -> Table:
 
 def _comparison(result: Result) -> Text:
     assert result.comparison is not None
+    assert result.other is not None
+    if result.detector.version == result.other.detector.version:
+        return Text.from_markup(f"[bold yellow]{SAME}[/]\n")
     gained, lost = result.comparison.gained, result.comparison.lost
     return Text.from_markup(
         f"[bold]Only {escape(result.detector.name)} flags[/] {_labelled(gained)}.\n"

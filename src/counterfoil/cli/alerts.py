@@ -23,6 +23,7 @@ from counterfoil.cli.options import (
     limit_of,
     moment,
     open_log,
+    warn_of_rule,
 )
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def alerts(
     last = limit_of(limit, as_json)
     plain = outcome is None and identifier is None and first is None and past is None
     with open_log(state, secret_env) as log:
+        warn_of_rule(log, rule)
         found: Iterable[StoredAlert] = filter(wanted, log.alerts(rule, follow=follow, last=last if plain else None))
         if not plain and last is not None and not follow:
             found = deque(found, last)

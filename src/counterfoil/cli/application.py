@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -24,7 +24,7 @@ from counterfoil.cli import (
     schema,
     version,
 )
-from counterfoil.cli.console import print_error
+from counterfoil.cli.console import examples, print_error
 from counterfoil.errors import CounterfoilError
 
 INTERRUPTED = 130
@@ -73,10 +73,14 @@ application = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
+    epilog=examples(
+        "demo", "run --detector payments --input payments.ndjson --output decisions.ndjson --state state", "run --help"
+    ),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 _DECIDE, _LOOK, _DEFINE, _TRY = "Decide", "Look at what was decided", "Define a detector", "Try it on data"
+_ABOUT = "About the program"
 
 demo.register(application, _DECIDE)
 run.register(application, _DECIDE)
@@ -90,7 +94,24 @@ features.register(application, _DEFINE)
 schema.register(application, _DEFINE)
 backtest.register(application, _TRY)
 generate.register(application, _TRY)
-version.register(application, _TRY)
+version.register(application, _ABOUT)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"counterfoil {installed('counterfoil')}")
+        raise typer.Exit
+
+
+@application.callback()
+def _program(
+    wanted: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    del wanted
 
 
 def main() -> None:

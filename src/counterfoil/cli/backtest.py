@@ -16,6 +16,7 @@ from counterfoil.cli.options import (
     Kind,
     KindField,
     Map,
+    NaiveUtc,
     Set,
     Shards,
     Threads,
@@ -62,6 +63,7 @@ def backtest(
     mapping: Map = None,
     columns: Columns = None,
     delimiter: Delimiter = None,
+    naive_utc: NaiveUtc = False,
     settings: Set = None,
     shards: Shards = 1,
     threads: Threads = 1,
@@ -84,6 +86,7 @@ def backtest(
             fields=pairs(mapping, "--map"),
             columns=tuple(columns.split(",")) if columns else (),
             delimiter=delimiter,
+            naive_utc=naive_utc,
         ),
         against=None if against is None else load(against, None),
         labels=labels,
@@ -94,11 +97,18 @@ def backtest(
         decisions=decisions,
         limits=LimitsConfig(shards=shards, threads=threads),
     )
+    from rich.markup import escape
+
     result = _run(tried)
     if report is not None:
         from counterfoil.backtest.report import write_report
 
         write_report(report, result)
+    if labels is not None and result.measures.decided and not result.measures.labelled:
+        messages().print(
+            f'[bold red]no payment has a label[/] in "{escape(labels)}": is that the name of the column?',
+            soft_wrap=True,
+        )
     if as_json:
         write_json(result.as_dict(), indent=True)
         return

@@ -22,6 +22,7 @@ from counterfoil.cli.options import (
     KindField,
     Limit,
     Map,
+    NaiveUtc,
     SecretEnvironment,
     Set,
     State,
@@ -32,6 +33,7 @@ from counterfoil.cli.options import (
     secret_of,
 )
 from counterfoil.errors import InputError
+from counterfoil.words import counted
 
 if TYPE_CHECKING:
     from counterfoil.runtimes.local.store import StoredDeadLetter
@@ -159,6 +161,7 @@ def retry(
     mapping: Map = None,
     columns: Columns = None,
     delimiter: Delimiter = None,
+    naive_utc: NaiveUtc = False,
     settings: Set = None,
     shards: Annotated[int, typer.Option("--shards", min=1, max=1024, help="As in the run.")] = 1,
     secret_env: SecretEnvironment = None,
@@ -193,6 +196,7 @@ def retry(
             fields=pairs(mapping, "--map"),
             columns=tuple(columns.split(",")) if columns else (),
             delimiter=delimiter,
+            naive_utc=naive_utc,
         ),
         sinks=tuple(SinkConfig(type="file", path=each) for each in outputs or ()),
         state=StateConfig(folder=str(state), accept_detector=accept_detector),
@@ -207,7 +211,7 @@ def retry(
         return
     output().print(
         f"{summary.events:,} of {waiting:,} could be read: {summary.decided:,} decided, {summary.observed:,} observed, "
-        f"{summary.duplicates:,} duplicates; {summary.alerts:,} alerts",
+        f"{counted(summary.duplicates, 'duplicate')}; {counted(summary.alerts, 'alert')}",
         soft_wrap=True,
     )
 

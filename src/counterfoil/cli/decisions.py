@@ -23,6 +23,7 @@ from counterfoil.cli.options import (
     limit_of,
     moment,
     open_log,
+    warn_of_rule,
 )
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def decisions(
     )
     last = limit_of(limit, as_json)
     with open_log(state, secret_env) as log:
+        warn_of_rule(log, rule)
         # An id is looked for among all of them, so the newest are not cut off before.
         lines: Iterable[bytes] = log.decisions(wanted, follow=follow, last=None if identifier else last)
         if identifier is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from counterfoil.errors import ConfigurationError
+from counterfoil.errors import ConfigurationError, StorageError, nearest
 
 if TYPE_CHECKING:
     from counterfoil.detector import Detector
@@ -60,6 +60,9 @@ Columns = Annotated[
         "--columns", metavar="A,B,…", help="lines only: the detector's name of each value in a line, in order."
     ),
 ]
+NaiveUtc = Annotated[
+    bool, typer.Option("--naive-utc", help="Take times without a zone as UTC; else such records are dead letters.")
+]
 Shards = Annotated[int, typer.Option("--shards", min=1, max=1024, help="Parts that state is divided into.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, max=1024, help="Threads that decide.")]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for scripts.")]
@@ -97,10 +100,30 @@ def secret_of(variable: str | None) -> bytes | None:
     return value.encode()
 
 
+def check_folder(state: Path) -> None:
+    """Refuse a file as a state folder."""
+    if state.exists() and not state.is_dir():
+        raise StorageError(f"--state: {state} is a file, not a folder; give the folder of a run")
+
+
+def warn_of_rule(log: StateLog, rule: str | None) -> None:
+    """Say so when no detector of a state folder has a rule of that name."""
+    if rule is None:
+        return
+    from counterfoil.cli.console import messages
+
+    known = {each.name for _, detector in log.detectors() for each in detector.rules}
+    if rule not in known:
+        hint = nearest(rule, sorted(known))
+        text = f'no rule "{rule}" in this folder' + (f"; {hint}" if hint else "; see: counterfoil detectors show")
+        messages().print(text, style="yellow", markup=False, soft_wrap=True)
+
+
 def open_log(state: Path, secret_env: str | None) -> StateLog:
     """Return a reader of a state folder."""
     from counterfoil.runtimes.local.log import StateLog
 
+    check_folder(state)
     return StateLog(state, secret_of(secret_env))
 
 

@@ -19,12 +19,14 @@ from counterfoil.cli.options import (
     Map,
     SecretEnvironment,
     Set,
+    check_folder,
     format_of,
     pairs,
     secret_of,
 )
 from counterfoil.cli.signals import quiet_end
 from counterfoil.errors import ConfigurationError
+from counterfoil.words import counted
 
 if TYPE_CHECKING:
     from counterfoil.config import RunConfig
@@ -92,6 +94,9 @@ def run(
     mapping: Map = None,
     columns: Columns = None,
     delimiter: Delimiter = None,
+    naive_utc: Annotated[
+        bool | None, typer.Option("--naive-utc/--no-naive-utc", help="Take times without a zone as UTC.")
+    ] = None,
     settings: Set = None,
     shards: Annotated[int | None, typer.Option(min=1, max=1024, help="Parts that state is divided into.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="Threads that decide.")] = None,
@@ -121,6 +126,7 @@ def run(
         fields=None if mapping is None else pairs(mapping, "--map"),
         columns=None if columns is None else columns.split(","),
         delimiter=delimiter,
+        naive_utc=naive_utc,
     )
     _put_sinks(content, output, features)
     _put(content, "state", folder=state, accept_detector=accept_detector)
@@ -150,6 +156,8 @@ def _check_files(settled: RunConfig, config: Path | None, summary_json: Path | N
     from counterfoil.destinations import check_run
 
     read = [] if config is None else [("CONFIG", config)]
+    if settled.state.folder is not None:
+        check_folder(Path(settled.state.folder))
     check_run(settled, read, [] if summary_json is None else [("--summary-json", summary_json)])
 
 
@@ -197,9 +205,11 @@ def _print_summary(summary: RunSummary, folder: str | None) -> None:
     p50, p99 = summary.latency_ms.get("p50"), summary.latency_ms.get("p99")
     latency = "" if p50 is None or p99 is None else f", latency p50 {p50:,.1f} ms, p99 {p99:,.1f} ms"
     console.print(
-        f"[bold]{summary.events:,} records[/] in {summary.seconds:,.2f} s ({summary.events_per_second:,.0f} a second"
-        f"{latency}): {summary.decided:,} decided, {summary.observed:,} observed, {summary.duplicates:,} duplicates, "
-        f"{summary.dead_letters:,} dead letters; {summary.alerts:,} alerts",
+        f"[bold]{counted(summary.events, 'record')}[/] in {summary.seconds:,.2f} s "
+        f"({summary.events_per_second:,.0f} a second{latency}): "
+        f"{summary.decided:,} decided, {summary.observed:,} observed, "
+        f"{counted(summary.duplicates, 'duplicate')}, {counted(summary.dead_letters, 'dead letter')}; "
+        f"{counted(summary.alerts, 'alert')}",
         soft_wrap=True,
     )
     if summary.stopped:

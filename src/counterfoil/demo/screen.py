@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from counterfoil.events.generators import FRAUD_STORIES, STORIES, TWINS
+from counterfoil.words import counted
 
 if TYPE_CHECKING:
     from counterfoil.demo.session import Session, Shown
@@ -181,8 +182,9 @@ def print_summary(console: Console, session: Session, summary: RunSummary) -> No
         soft_wrap=True,
     )
     console.print(
-        f"{summary.decided:,} decided, {summary.observed:,} observed, {summary.duplicates:,} duplicates, "
-        f"{summary.dead_letters:,} dead letters; {summary.alerts:,} alerts over "
+        f"{summary.decided:,} decided, {summary.observed:,} observed, "
+        f"{counted(summary.duplicates, 'duplicate')}, {counted(summary.dead_letters, 'dead letter')}; "
+        f"{counted(summary.alerts, 'alert')} over "
         f"{max((score.last_time - score.first_time) / 86_400_000_000, 0):,.0f} days of the bank",
         soft_wrap=True,
     )
@@ -198,7 +200,8 @@ def print_summary(console: Console, session: Session, summary: RunSummary) -> No
     )
     known = ", ".join(f"{count:,} × {name}" for name, count in session.entities.items() if count and "<" not in name)
     if known:
-        console.print(f"[dim]state at the end: {known}[/]", soft_wrap=True)
+        # Not left to the terminal, which breaks lines within words.
+        console.print(f"[dim]state at the end: {known}[/]")
     console.print()
     console.print("[bold]Try next[/]")
     for line, why in _NEXT:
