@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,30 @@ def test_retrying_what_is_still_wrong(kept: Kept, command: Command, tmp_path: Pa
     result = command("dead-letters", "retry", "--state", state)
     assert result.exit_code == 0, result.stderr
     assert "0 of 2 could be read" in result.stdout
+
+
+def test_amounts_and_lengths_of_time_are_readable() -> None:
+    assert value_text(1012.61) == value_text(Decimal("1012.61")) == "1,012.61"
+    assert value_text(1234567.89) == value_text(Decimal("1234567.89")) == "1,234,567.89"
+    assert value_text(150_000.0) == value_text(Decimal("150000.00")) == "150,000"
+    assert value_text(100_000.5) == "100,000.5"
+    assert value_text(2773.15, interval=True) == "46 min 13 s"
+
+
+@pytest.mark.parametrize("command_name", ["alerts", "decisions"])
+def test_a_rule_that_nobody_has_is_named(kept: Kept, command: Command, command_name: str) -> None:
+    result = command(command_name, "--state", kept.folder, "--rule", "impossible-travl")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert 'no rule "impossible-travl" in this folder; did you mean "impossible-travel"?' in result.stderr
+    assert command(command_name, "--state", kept.folder, "--rule", "impossible-travel").stderr == ""
+
+
+def test_a_file_is_no_state_folder(kept: Kept, command: Command) -> None:
+    for arguments in (["alerts"], ["run", "--detector", "payments", "--input", kept.source]):
+        result = command(*arguments, "--state", kept.output)
+        assert result.exit_code == 1
+        assert "is a file, not a folder" in result.stderr
 
 
 def test_retrying_what_is_not_there(kept: Kept, command: Command) -> None:

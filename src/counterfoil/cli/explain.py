@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from counterfoil.cli.console import examples, outcome_style, output, write_json
 from counterfoil.cli.options import Json, SecretEnvironment, State, open_log
+from counterfoil.words import counted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from counterfoil.runtimes.local.explain import Explanation
 
+_LONG, _LONGEST = 1e5, 1e15
+"""Between these, six digits are too few for an amount."""
 _RESULTS = {"hit": "bold red", "failed": "red", "no": "dim"}
 
 
@@ -77,7 +81,9 @@ def _print(found: Explanation, every: bool) -> None:
     console.print(Panel(_rules(found, every), title="rules", box=box.ROUNDED, padding=(0, 1)))
     halves = _halves(features)
     title = f"features ({len(features):,} of {len(found.features):,})"
-    console.print(Panel(Columns([_pairs(half) for half in halves], padding=(0, 4)), title=title, box=box.ROUNDED))
+    console.print(
+        Panel(Columns([_pairs(half, found.intervals) for half in halves], padding=(0, 4)), title=title, box=box.ROUNDED)
+    )
 
 
 def _halves(values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -86,31 +92,41 @@ def _halves(values: dict[str, Any]) -> list[dict[str, Any]]:
     return [dict(items[:middle]), dict(items[middle:])]
 
 
-def _pairs(values: dict[str, Any]) -> Table:
+def _pairs(values: dict[str, Any], intervals: tuple[str, ...] = ()) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     table = Table.grid(padding=(0, 2))
     for name, value in values.items():
-        table.add_row(Text(name, "cyan"), Text(value_text(value)))
+        table.add_row(Text(name, "cyan"), Text(value_text(value, name in intervals)))
     return table
 
 
-def value_text(value: Any) -> str:
-    """Return a value as people read it.
+def value_text(value: Any, interval: bool = False) -> str:
+    """Return a value as people read it; one that is a length of time is given in seconds.
 
     Examples
     --------
     >>> value_text(None), value_text(True), value_text(0.30000000000000004)
     ('–', 'yes', '0.3')
+    >>> value_text(1012.61), value_text(Decimal("1012.610")), value_text(2593600.5, interval=True)
+    ('1,012.61', '1,012.61', '30 d')
     """
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if interval and isinstance(value, int | float):
+        from counterfoil.decisions.reasons import duration_text
+
+        return duration_text(round(value * 1_000_000)) if abs(value) >= 1 or not value else f"{value:.3g} s"
+    if isinstance(value, float) and _LONG <= abs(value) < _LONGEST:
+        return f"{value:,.2f}".removesuffix("0").removesuffix(".0")
     if isinstance(value, float):
         return f"{value:,.6g}"
-    return str(value)
+    if isinstance(value, Decimal):
+        return f"{value.normalize():,f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _rules(found: Explanation, every: bool) -> Text:
@@ -124,9 +140,9 @@ def _rules(found: Explanation, every: bool) -> Text:
         text.append(f"    {rule.when}\n", "dim")
         for name, value in rule.values.items():
             text.append(f"    {name} ", "cyan")
-            text.append(f"{value_text(value)}\n")
+            text.append(f"{value_text(value, name in found.intervals)}\n")
     rest = len(found.rules) - len(shown)
-    text.append(f"{rest} rules did not hit; --all shows what they saw\n" if rest else "", "dim")
+    text.append(f"{counted(rest, 'rule')} did not hit; --all shows what they saw\n" if rest else "", "dim")
     return text
 
 

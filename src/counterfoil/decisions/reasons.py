@@ -142,7 +142,7 @@ def in_words(kind: ValueType, word: int, text: str | None = None) -> str:
     """
     value = shown(kind, word, text)
     if kind.base is Base.INTERVAL:
-        return _duration(word)
+        return duration_text(word)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -160,7 +160,7 @@ def rfc3339(microseconds: int) -> str:
     return text.replace("+00:00", "Z")
 
 
-def _duration(microseconds: int) -> str:
+def duration_text(microseconds: int) -> str:
     """Return a length of time by its two largest units."""
     seconds = abs(microseconds) // 1_000_000
     parts: list[str] = []

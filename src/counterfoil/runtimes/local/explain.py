@@ -13,6 +13,7 @@ from counterfoil.errors import InputError
 from counterfoil.events.identity import hash_pair
 from counterfoil.program import Program
 from counterfoil.rules.definition import Outcome
+from counterfoil.rules.types import Base
 from counterfoil.runtimes.local.events import event_inputs, feature_values
 from counterfoil.runtimes.local.journal import decode_batch
 from counterfoil.runtimes.local.records import FAILED, HIT, decode_records, digest
@@ -73,6 +74,8 @@ class Explanation:
     replayed_events: int
     """How many events were performed again for it."""
     seconds: float
+    intervals: tuple[str, ...] = ()
+    """Names of what is a length of time: its values are seconds."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the explanation for JSON."""
@@ -159,6 +162,11 @@ def explain(store: Store, detectors: Sequence[tuple[int, Detector]], key: Identi
         equal,
         replayed,
         time.monotonic() - started,
+        tuple(
+            name
+            for name, kind in zip(program.feature_names, program.feature_types, strict=True)
+            if kind.base is Base.INTERVAL
+        ),
     )
 
 
