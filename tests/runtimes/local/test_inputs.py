@@ -110,3 +110,19 @@ def test_what_does_not_fit_the_detector_is_named(tmp_path: Path) -> None:
     classic = decoder_settings(lines, limits, load_detector("laundering"))
     assert (classic.kind, classic.delimiter) == ("transfer", ";")
     assert classic.fields == ("time", "sender", "receiver", "amount")
+
+
+@pytest.mark.parametrize("write", [csv, delimited])
+@pytest.mark.parametrize("growing", [False, True])
+def test_a_delimited_last_line_without_its_newline_may_grow(
+    write: Callable[[Path], SourceConfig], growing: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows"
+    config = write(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    feed = open_input(config, LimitsConfig(), sample_detector(), IdentityKey(), growing)
+    records = 0
+    while (chunk := feed.source.read(lambda: False)) is not None:
+        records += chunk.next_position - chunk.position
+    feed.source.close()
+    assert records == len(ROWS) - growing
