@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from counterfoil.backtest.labels import MISSING
 from counterfoil.features.definition import DerivedFeature
+from counterfoil.words import counted
 
 if TYPE_CHECKING:
     from counterfoil.backtest.replay import Result
@@ -42,7 +43,7 @@ def notes(result: Result) -> list[str]:
         found.append(f"{totals.duplicates:,} duplicates were left out: each event is decided once.")
     if totals.dead:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(totals.reasons.items()))
-        found.append(f"{totals.dead:,} records could not be read ({reasons}); first: {totals.dead_examples[0]}.")
+        found.append(f"{counted(totals.dead, 'record')} could not be read ({reasons}); first: {totals.dead_examples[0]}.")
     if measures.late:
         found.append(f"{measures.late:,} payments came later than the detector allows for and saw what was still kept.")
     if totals.unknown_fields:
