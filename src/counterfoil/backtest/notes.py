@@ -43,7 +43,9 @@ def notes(result: Result) -> list[str]:
         found.append(f"{totals.duplicates:,} duplicates were left out: each event is decided once.")
     if totals.dead:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(totals.reasons.items()))
-        found.append(f"{counted(totals.dead, 'record')} could not be read ({reasons}); first: {totals.dead_examples[0]}.")
+        found.append(
+            f"{counted(totals.dead, 'record')} could not be read ({reasons}); first: {totals.dead_examples[0]}."
+        )
     if measures.late:
         found.append(f"{measures.late:,} payments came later than the detector allows for and saw what was still kept.")
     if totals.unknown_fields:
