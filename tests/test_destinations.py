@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from counterfoil.backtest import Backtest
 from counterfoil.config import parse_config
 from counterfoil.destinations import check_destinations, check_run
+from counterfoil.detector_file import load_detector
 from counterfoil.errors import ConfigurationError
+from counterfoil.runtimes.local.runtime import LocalRuntime
 
 
 def test_an_output_is_never_the_input_whatever_it_is_called(tmp_path: Path) -> None:
@@ -50,3 +53,15 @@ def test_a_run_writes_neither_its_definition_nor_its_log(tmp_path: Path) -> None
         )
         with pytest.raises(ConfigurationError, match="would be overwritten"):
             check_run(config)
+
+
+def test_the_library_keeps_to_it_too(tmp_path: Path) -> None:
+    source, link = tmp_path / "events.ndjson", tmp_path / "link"
+    source.write_bytes(b"{}\n")
+    os.link(source, link)
+    config = parse_config({"detector": "laundering", "source": {"path": str(source)}, "sinks": [{"path": str(link)}]})
+    with pytest.raises(ConfigurationError, match="would be overwritten"), LocalRuntime(config):
+        pass
+    with pytest.raises(ConfigurationError, match="would be overwritten"):
+        Backtest(load_detector("laundering"), (source,), decisions=link).run()
+    assert source.read_bytes() == b"{}\n"

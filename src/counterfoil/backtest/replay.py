@@ -19,6 +19,7 @@ from counterfoil.backtest.labels import MISSING, LabelReader, Labels, WordReader
 from counterfoil.backtest.measures import Comparison, Measures
 from counterfoil.config import LimitsConfig, SourceConfig
 from counterfoil.connectors.parquet_output import ParquetOutput
+from counterfoil.destinations import check_destinations
 from counterfoil.errors import ConfigurationError, nearest
 from counterfoil.events.identity import IdentityKey
 from counterfoil.events.kinds import TIME_MAX, FieldType
@@ -207,12 +208,17 @@ class Backtest:
         Raises
         ------
         ConfigurationError
-            If a column that was named does not exist.
+            If a column that was named does not exist, or a file to write is one that is read.
         InputError
             If a file cannot be read.
         """
         if not self.files:
             raise ConfigurationError("FILES: found none; allowed: one or more files of events")
+        written = {"--features": self.features, "--decisions": self.decisions}
+        check_destinations(
+            [("FILES", path) for path in self.files],
+            [(name, path) for name, path in written.items() if path is not None],
+        )
         with ExitStack() as stack:
             lanes = [_Lane(self, self.detector, stack, main=True)]
             if self.against is not None:

@@ -172,7 +172,6 @@ def retry(
     They take new positions at the end of the log. No run may be using the folder meanwhile.
     """
     from counterfoil.config import LimitsConfig, RunConfig, Secret, SinkConfig, SourceConfig, StateConfig
-    from counterfoil.destinations import check_run
     from counterfoil.observability import configure_logs
     from counterfoil.runtimes.local.runtime import LocalRuntime
 
@@ -203,7 +202,6 @@ def retry(
         limits=LimitsConfig(shards=shards),
         secret=None if secret is None else Secret(secret.decode()),
     )
-    check_run(config)
     with LocalRuntime(config, chosen) as runtime:
         summary = runtime.retry_dead_letters(numbers)
     if as_json:

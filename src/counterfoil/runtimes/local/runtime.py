@@ -21,6 +21,7 @@ import polars as pl
 
 from counterfoil.config import RunConfig, SinkConfig
 from counterfoil.connectors.source import Chunk
+from counterfoil.destinations import check_run
 from counterfoil.detector import Detector
 from counterfoil.detector_file import load_detector, write_detector
 from counterfoil.errors import InputError, StorageError
@@ -150,6 +151,7 @@ class LocalRuntime:
 
     def __enter__(self) -> LocalRuntime:
         started = time.monotonic()
+        check_run(self.config)
         self._temporary = self.config.state.folder is None
         self.folder = Path(self.config.state.folder or tempfile.mkdtemp(prefix="counterfoil-"))
         try:
