@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numba as nb
 import numpy as np
@@ -11,38 +10,17 @@ import numpy as np
 from counterfoil.events.batch import Words
 from counterfoil.features import layout
 from counterfoil.features.access import load
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
+from counterfoil.features.aggregations.base import Row, Terms, Value
 from counterfoil.features.aggregations.sum import sum_float
-from counterfoil.rules.types import Base
-
-if TYPE_CHECKING:
-    from counterfoil.features.planner import StagePlanner
+from counterfoil.features.aggregations.totals import FromTotals
 
 
-class Mean(Aggregation):
+class Mean(FromTotals):
     """``avg(x)``: null where no row has a value."""
 
     name = "mean"
-    resolvable = True
-
-    def plan(self, request: Request, planner: StagePlanner) -> None:
-        """Keep the same running totals as ``sum``."""
-        feature = request.feature
-        track = planner.track(feature)
-        high, low = track.edges(feature, request.window)
-        is_float = request.types[0].base is Base.FLOAT
-        track.add(
-            feature,
-            Operation(
-                layout.MEAN_FLOAT if is_float else layout.MEAN_INTEGER,
-                request.output,
-                high,
-                low,
-                track.total(feature, is_float=is_float),
-                track.present(feature),
-                divisor=request.divisor,
-            ),
-        )
+    code_integer = layout.MEAN_INTEGER
+    code_float = layout.MEAN_FLOAT
 
     def twin(self, rows: Sequence[Row], own: tuple[Value, ...], time: int, divisor: float) -> Value:  # noqa: ARG002
         """Add the values up and divide once."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numba as nb
 import numpy as np
@@ -12,15 +11,12 @@ import numpy as np
 from counterfoil.events.batch import Words
 from counterfoil.features import layout, wide
 from counterfoil.features.access import load
-from counterfoil.features.aggregations.base import Aggregation, Operation, Request, Row, Terms, Value
+from counterfoil.features.aggregations.base import Row, Terms, Value
 from counterfoil.features.aggregations.sum import sum_float
-from counterfoil.rules.types import Base
-
-if TYPE_CHECKING:
-    from counterfoil.features.planner import StagePlanner
+from counterfoil.features.aggregations.totals import FromTotals
 
 
-class Std(Aggregation):
+class Std(FromTotals):
     """``stddev_samp(x)``: null for fewer than two values.
 
     Of money and whole numbers it is exact up to the last rounding, however large the values and however small their
@@ -28,27 +24,9 @@ class Std(Aggregation):
     """
 
     name = "std"
-    resolvable = True
-
-    def plan(self, request: Request, planner: StagePlanner) -> None:
-        """Keep running totals of the values and of their squares."""
-        feature = request.feature
-        track = planner.track(feature)
-        high, low = track.edges(feature, request.window)
-        is_float = request.types[0].base is Base.FLOAT
-        track.add(
-            feature,
-            Operation(
-                layout.STD_FLOAT if is_float else layout.STD_INTEGER,
-                request.output,
-                high,
-                low,
-                track.total(feature, is_float=is_float),
-                track.present(feature),
-                track.squares(feature, is_float=is_float),
-                divisor=request.divisor,
-            ),
-        )
+    code_integer = layout.STD_INTEGER
+    code_float = layout.STD_FLOAT
+    needs_squares = True
 
     def twin(self, rows: Sequence[Row], own: tuple[Value, ...], time: int, divisor: float) -> Value:  # noqa: ARG002
         """Whole numbers: ``n * sum(x * x) - sum(x) ** 2`` without rounding. Floats: the same in floats."""
