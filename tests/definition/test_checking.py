@@ -75,6 +75,7 @@ FEATURES: list[tuple[str, str, str, str]] = [
     ("name: f, last: amount, of: payment, by: card, over: 1h", ".over", "over beside last", "whole past"),
     ("name: f, age: payment, by: card, delay: 1h", ".delay", "delay beside age", "whole past"),
     ("name: f, count: payment, by: card, over: 1h, resolution: 2h", ".resolution", "a resolution", "shortest window"),
+    ("name: f, max: amount, by: card, over: 1h, resolution: 1m", ".resolution", "beside max", "count, sum, mean"),
     ("name: f, count: payment, by: card, prior: maybe", ".prior", '"maybe"', "true or false"),
     ("name: f, count: payment, by: card, of: login", ".of", '"login"', "names the kind itself"),
     ("name: f, sum: amout, by: card", ".sum", '"amout"', 'did you mean "amount"?'),

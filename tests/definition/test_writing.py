@@ -11,6 +11,7 @@ from counterfoil.definition.writing import write_detector
 from counterfoil.detector import Detector
 from counterfoil.detector_file import check_detector, read_detector
 from counterfoil.events.kinds import EventKind, Field, FieldType, Schema, TimeUnit
+from counterfoil.features.aggregations import AGGREGATIONS
 from counterfoil.features.definition import AggregateFeature, DerivedFeature, Entity, Feature, Window
 from counterfoil.rules.definition import Outcome, Policy, Rule, ValueList
 
@@ -54,6 +55,7 @@ def aggregates(draw: st.DrawFn, name: str) -> AggregateFeature:
         )
     )
     over = draw(windows)
+    cut = bool(over) and AGGREGATIONS[aggregation].resolvable
     return AggregateFeature(
         name,
         aggregation,
@@ -64,7 +66,7 @@ def aggregates(draw: st.DrawFn, name: str) -> AggregateFeature:
         draw(st.none() | st.just("latitude > 1")),
         draw(st.booleans()),
         draw(st.just(0) | lengths),
-        draw(st.none() | st.just(min(window.length for window in over))) if over else None,
+        draw(st.none() | st.just(min(window.length for window in over))) if cut else None,
         draw(st.none() | st.just(("payee",))),
     )
 

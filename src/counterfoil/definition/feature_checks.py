@@ -9,6 +9,7 @@ from counterfoil.definition.limits import MAX_FEATURES
 from counterfoil.definition.place import DURATIONS
 from counterfoil.errors import nearest
 from counterfoil.events.kinds import EventKind, FieldType
+from counterfoil.features.aggregations import AGGREGATIONS
 from counterfoil.features.definition import AggregateFeature, DerivedFeature, Entity
 from counterfoil.features.typing import SIGNATURES, Argument, Signature, result_type
 from counterfoil.rules.expression import Source, Variable
@@ -97,7 +98,10 @@ def _check_options(context: Context, path: str, feature: AggregateFeature, signa
         if parse_duration(window.label) != window.length or not window.length:
             context.report(f"{path}.over", f'"{window.label}" of {window.length} microseconds', DURATIONS)
     context.check_length(f"{path}.delay", feature.delay)
-    if feature.resolution is not None:
+    if feature.resolution is not None and not AGGREGATIONS[feature.aggregation].resolvable:
+        resolvable = ", ".join(name for name, each in AGGREGATIONS.items() if each.resolvable)
+        context.report(f"{path}.resolution", f"resolution beside {feature.aggregation}", f"it beside {resolvable}")
+    elif feature.resolution is not None:
         shortest = min((window.length for window in feature.over), default=0)
         if not 0 < feature.resolution <= shortest:
             context.report(f"{path}.resolution", "a resolution", "one no longer than the shortest window of over")
