@@ -59,10 +59,12 @@ crash: venv  ## Kill the detector ROUNDS times at random instants and compare th
 
 lock:  ## Renew the lock files from pyproject.toml (needs uv)
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-		--custom-compile-command "make lock" --extra sql --group dev pyproject.toml --output-file requirements/dev.txt
+		--custom-compile-command "make lock" --extra kafka --extra models --extra sql --group dev pyproject.toml --output-file requirements/dev.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 		--custom-compile-command "make lock" --constraints requirements/dev.txt --group bench pyproject.toml \
 		--output-file requirements/bench.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--custom-compile-command "make lock" --group streams pyproject.toml --output-file requirements/streams.txt
 
 clean:  ## Remove everything that make and the tests have made
 	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
