@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,15 +13,20 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Protocol
 
 import typer
 
-from counterfoil.cli.console import examples, messages
-from counterfoil.cli.options import InputFormat, moment
-from counterfoil.errors import ConfigurationError, StorageError
+from counterfoil.cli.console import examples
+from counterfoil.cli.options import InputFormat, KafkaSettings, is_topic, moment, settings_of
+from counterfoil.cli.sending import Progress, Told, late_note, open_topic
+from counterfoil.cli.signals import clean_stop
+from counterfoil.connectors.pace import TOLERANCE_SECONDS, Pace
+from counterfoil.errors import ConfigurationError, StorageError, nearest
 
 if TYPE_CHECKING:
     import polars as pl
 
-_HELD = 0.98
-"""A rate counts as held when this share of it was reached."""
+    from counterfoil.connectors.message_keys import Keys
+
+DEFAULT_COUNT = 100_000
+CHUNK_EVENTS = 65_536
 _TICKS_A_SECOND = 50
 
 
@@ -53,31 +58,12 @@ class _Generator(Protocol):
     def chunks(self, count: int | None, size: int) -> Iterator[Any]: ...
 
 
-@dataclass(slots=True)
-class _Pace:
-    """Holds a rate, and notices when it cannot be held."""
-
-    rate: float | None
-    started: float
-    sent: int = 0
-
-    def wait(self, events: int) -> None:
-        """Wait until the next ``events`` are due."""
-        self.sent += events
-        if self.rate is not None:
-            ahead = self.started + self.sent / self.rate - time.monotonic()
-            if ahead > 0:
-                time.sleep(ahead)
-
-    @property
-    def reached(self) -> float:
-        """Events a second so far."""
-        return self.sent / max(time.monotonic() - self.started, 1e-9)
-
-
 def generate(
     what: Annotated[What, typer.Argument(help="payments: a believable bank with fraud in it. transfers: plain lines.")],
-    count: Annotated[int, typer.Option(min=1, help="How many events.")] = 100_000,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="How many events; 100,000 when --seconds is left out, too.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.001, help="For how long.")] = None,
     rate: Annotated[
         float | None, typer.Option(min=0.001, help="Events a second; as fast as possible when left out.")
     ] = None,
@@ -86,8 +72,13 @@ def generate(
         int | None, typer.Option(min=1, help="How many customers (10,000) or accounts (100) there are.")
     ] = None,
     destination: Annotated[
-        str, typer.Option("--output", metavar="FILE", help="The file; - for standard output.")
+        str,
+        typer.Option("--output", metavar="FILE", help="A file, kafka://HOST:PORT/TOPIC, or - for standard output."),
     ] = "-",
+    key: Annotated[
+        str | None, typer.Option(metavar="FIELD", help="Kafka: the field that is the key of each message.")
+    ] = None,
+    kafka: KafkaSettings = None,
     form: Annotated[
         InputFormat | None,
         typer.Option(
@@ -102,38 +93,117 @@ def generate(
     time_text: Annotated[
         TimeText | None, typer.Option("--time-format", help="transfers: how lines write time; rfc850 when left out.")
     ] = None,
+    summary_json: Annotated[
+        Path | None, typer.Option("--summary-json", metavar="FILE", help="Write what was done, as JSON.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing on standard error.")] = False,
 ) -> None:
     """Generate events: labelled payments of a believable bank, or classic transfer lines.
 
-    Payments carry `fraud` and `story`, for back-tests: the payments detector knows both and looks at neither.
+    Payments carry `fraud` and `story`, for back-tests: the payments detector knows both and looks at neither. A --rate
+    is held over the whole time; when it cannot be, the end says so. On a topic, Ctrl-C ends in order.
     """
     form = _format(what, form, destination)
     generator = _generator(what, seed, customers, moment(start, "--start"), fraud_share, time_text)
-    size = 65_536 if rate is None else max(1, min(65_536, int(rate / _TICKS_A_SECOND)))
-    pace = _Pace(rate, time.monotonic())
+    if count is None and seconds is None:
+        count = DEFAULT_COUNT
+    wanted = _Wanted(count, seconds, rate)
+    if is_topic(destination):
+        told = _to_topic(generator, wanted, destination, _keys(what, form, key), settings_of(kafka), quiet)
+    else:
+        if key is not None or kafka:
+            name = "--key" if key is not None else "--kafka"
+            raise ConfigurationError(f"{name}: found with a file; allowed: with --output kafka://HOST:PORT/TOPIC")
+        told = _to_file(generator, wanted, destination, form)
+    told.tell(quiet, summary_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """How many events, for how long, how fast."""
+
+    count: int | None
+    seconds: float | None
+    rate: float | None
+
+    @property
+    def total(self) -> int | None:
+        """How many events there will be at most; None where nobody knows."""
+        by_rate = None if self.rate is None or self.seconds is None else max(1, round(self.rate * self.seconds))
+        found = [each for each in (self.count, by_rate) if each is not None]
+        return min(found) if found else None
+
+    def events(self, generator: _Generator, stopped: threading.Event) -> Iterator[tuple[Pace, Any]]:
+        """Yield events as they become due."""
+        size = CHUNK_EVENTS if self.rate is None else max(1, min(CHUNK_EVENTS, int(self.rate / _TICKS_A_SECOND)))
+        pace = Pace(self.rate, stopped)
+        for events in generator.chunks(self.total, size):
+            if not pace.wait(len(events)):
+                return
+            # Behind its rate it ends on time all the same, with fewer.
+            slack = 0.0 if self.rate is None else TOLERANCE_SECONDS
+            if self.seconds is not None and pace.kept().seconds > self.seconds + slack:
+                return
+            yield pace, events
+
+
+def _to_file(generator: _Generator, wanted: _Wanted, destination: str, form: InputFormat) -> Told:
+    written, pace = 0, Pace(wanted.rate, threading.Event())
     with _named(destination), ExitStack() as stack:
         write = _writer(form, destination, stack)
-        for events in generator.chunks(count, size):
-            pace.wait(len(events))
+        for pace, events in wanted.events(generator, threading.Event()):
             write(events)
-        seconds = time.monotonic() - pace.started
-    if quiet:
-        return
-    place = "standard output" if destination == "-" else destination
-    messages().print(f"{pace.sent:,} events to {place} in {seconds:,.1f} s ({pace.reached:,.0f} a second)")
-    if rate is not None and pace.reached < _HELD * rate:
-        messages().print(
-            f"[bold yellow]The rate could not be held:[/] {rate:,.0f} a second were asked for, "
-            f"{pace.reached:,.0f} were reached. Whoever reads the output, or this machine, is slower.",
-            soft_wrap=True,
-        )
+            written += len(events)
+            pace.arrived(written)
+    return Told(pace.kept(), "standard output" if destination == "-" else destination)
+
+
+def _to_topic(
+    generator: _Generator,
+    wanted: _Wanted,
+    destination: str,
+    keys: Keys | None,
+    settings: Mapping[str, str],
+    quiet: bool,
+) -> Told:
+    from counterfoil.connectors.message_keys import split_lines
+
+    stopped = threading.Event()
+    pace = Pace(wanted.rate, stopped)
+    with clean_stop(stopped), open_topic(destination, settings, stopped) as producer:
+        with Progress(wanted.total, quiet) as progress:
+            for pace, events in wanted.events(generator, stopped):
+                lines = events.to_ndjson() if hasattr(events, "to_ndjson") else events.to_lines()
+                producer.send(split_lines(lines), None if keys is None else keys(lines))
+                pace.arrived(producer.arrived)
+                progress.show(producer.arrived, late_note(pace))
+            producer.flush()
+        pace.arrived(producer.arrived)
+        return Told(pace.kept(), destination, stopped.is_set(), producer.failures)
+
+
+def _keys(what: What, form: InputFormat, key: str | None) -> Keys | None:
+    """Return what finds the key of each message."""
+    from counterfoil.connectors.message_keys import delimited_keys, json_keys
+    from counterfoil.events.generators.fields import FIELDS
+
+    if key is None:
+        return None
+    if what is What.TRANSFERS:
+        allowed = ["time", "sender", "receiver", "amount"]
+    else:
+        allowed = sorted({each.name for fields in FIELDS.values() for each in fields} | {"kind"})
+    if key not in allowed:
+        hint = nearest(key, allowed)
+        raise ConfigurationError(f'--key: found "{key}"; allowed: {", ".join(allowed)}; {hint}'.rstrip("; "))
+    return json_keys(key) if form is InputFormat.JSON else delimited_keys(allowed.index(key), ";")
 
 
 def _format(what: What, form: InputFormat | None, destination: str) -> InputFormat:
     """Return the output format, which must be one that the generator can write."""
     first = InputFormat.JSON if what is What.PAYMENTS else InputFormat.LINES
-    allowed = (first, InputFormat.CSV, InputFormat.PARQUET)
+    several = (first, InputFormat.CSV, InputFormat.PARQUET)
+    allowed: tuple[InputFormat, ...] = several[:1] if is_topic(destination) else several
     if form is None:
         by_name = {".csv": InputFormat.CSV, ".parquet": InputFormat.PARQUET}.get(Path(destination).suffix.lower())
         form = by_name if by_name in allowed else allowed[0]
@@ -234,5 +304,6 @@ def register(application: typer.Typer, panel: str) -> None:
         "generate payments --count 100000 --customers 2000 --seed 7 --output payments.ndjson",
         "generate payments --rate 500 | counterfoil run --detector payments --input - --output -",
         "generate transfers --count 1000 --output transfers.txt",
+        "generate payments --rate 100000 --seconds 60 --key customer_id --output kafka://localhost:9092/payments",
     )
     application.command("generate", rich_help_panel=panel, epilog=epilog)(generate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
@@ -27,6 +28,7 @@ class InputFormat(StrEnum):
 
 
 _SUFFIXES = {".csv": InputFormat.CSV, ".parquet": InputFormat.PARQUET, ".pq": InputFormat.PARQUET}
+_ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LINE_SUFFIXES = {".txt": InputFormat.LINES, ".lines": InputFormat.LINES}
 
 Set = Annotated[
@@ -75,6 +77,14 @@ Since = Annotated[str | None, typer.Option("--since", metavar="TIME", help="Only
 Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only events before this time.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Wait for new ones, until Ctrl-C.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Write JSON for scripts, one object a line.")]
+KafkaSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kafka",
+        metavar="NAME=VALUE",
+        help="A setting of librdkafka, passed through; ${NAME} in it is an environment variable. May be repeated.",
+    ),
+]
 Limit = Annotated[
     int | None, typer.Option("--limit", min=0, help="Only the newest so many; 0 for all. People see 25, scripts all.")
 ]
@@ -150,6 +160,25 @@ def pairs(texts: Iterable[str] | None, option: str) -> dict[str, str]:
             raise ConfigurationError(f'{option}: found "{text}"; allowed: NAME=VALUE')
         found[name.strip()] = value.strip()
     return found
+
+
+def is_topic(destination: str) -> bool:
+    """Return whether something is the address of topics and not a file."""
+    return destination.startswith("kafka://")
+
+
+def settings_of(texts: Iterable[str] | None) -> dict[str, str]:
+    """Return the settings of librdkafka that ``--kafka`` gives, with ``${NAME}`` replaced from the environment."""
+    return {name: _expanded(value, name) for name, value in pairs(texts, "--kafka").items()}
+
+
+def _expanded(text: str, setting: str) -> str:
+    def value(found: re.Match[str]) -> str:
+        if found[1] not in os.environ:
+            raise ConfigurationError(f"--kafka: {setting}: {found[1]} is not set; export {found[1]}=…")
+        return os.environ[found[1]]
+
+    return _ENVIRONMENT.sub(value, text)
 
 
 def load(name_or_path: str, settings: Iterable[str] | None) -> Detector:

@@ -1,4 +1,4 @@
-"""Signals that come before there is anything to stop."""
+"""What SIGTERM and Ctrl-C do before there is anything to stop, and while there is."""
 
 from __future__ import annotations
 
@@ -34,6 +34,34 @@ def quiet_end(stopped: threading.Event) -> Iterator[None]:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         former[int(number)] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for each, handler in former.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def clean_stop(stopped: threading.Event) -> Iterator[None]:
+    """Let SIGTERM and Ctrl-C set an event, so that what is under way is brought to its end; a second one acts as usual.
+
+    Parameters
+    ----------
+    stopped
+        Is set by the first signal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former: dict[int, Any] = {}
+
+    def stop(number: int, frame: object) -> None:
+        del frame
+        stopped.set()
+        signal.signal(number, former[number])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        former[int(number)] = signal.signal(number, stop)
     try:
         yield
     finally:
