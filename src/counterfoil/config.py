@@ -21,6 +21,8 @@ import yaml
 from counterfoil.errors import ConfigurationError, Problem, nearest
 
 Settings = TypeVar("Settings")
+KAFKA_FORMATS = ("json", "lines")
+"""What a record of a topic may be written in."""
 _ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -41,6 +43,7 @@ def setting(
     maximum: float | None = None,
     choices: tuple[str, ...] | None = None,
     default_factory: Any = MISSING,
+    hidden: bool = False,
 ) -> Any:
     """Declare a setting with its bounds.
 
@@ -54,21 +57,43 @@ def setting(
         What a text may be.
     default_factory
         Makes the default of a setting that is a section of its own.
+    hidden
+        Whether its values may be secrets: no message and no ``repr`` shows them.
     """
-    metadata = {"minimum": minimum, "maximum": maximum, "choices": choices}
+    metadata = {"minimum": minimum, "maximum": maximum, "choices": choices, "hidden": hidden}
     if default_factory is not MISSING:
-        return field(default_factory=default_factory, metadata=metadata)
+        return field(default_factory=default_factory, metadata=metadata, repr=not hidden)
     if default is MISSING:
         return field(metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TopicConfig:
+    """A topic to read; what is left out is as the source says it."""
+
+    name: str = setting()
+    """The topic."""
+    kind: str | None = setting(None)
+    """The event kind of every record."""
+    kind_field: str | None = setting(None)
+    """The field that names the event kind."""
+    format: str | None = setting(None, choices=("json", "lines"))
+    """How its records are written."""
+    fields: Mapping[str, str] = setting(default_factory=dict)
+    """Foreign names: the detector's name of a field, and the topic's name of it."""
+    columns: tuple[str, ...] = setting(())
+    """``lines`` only: the name of each value in a record, in order."""
+    delimiter: str | None = setting(None)
+    """``lines`` only: the one character between values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceConfig:
     """Where events come from."""
 
-    type: str = setting("file", choices=("file", "stdin", "generator"))
-    """A file, standard input, or the built-in generator."""
+    type: str = setting("file", choices=("file", "stdin", "generator", "kafka"))
+    """A file, standard input, the built-in generator, or topics of Kafka."""
     path: str | None = setting(None)
     """The file to read; required for ``type: file``."""
     format: str = setting("json", choices=("json", "lines", "csv", "parquet"))
@@ -95,20 +120,54 @@ class SourceConfig:
     """``type: generator``: the same seed gives the same events."""
     customers: int = setting(10_000, minimum=1, maximum=10**9)
     """``type: generator``: how many customers the bank has."""
+    servers: str | None = setting(None)
+    """``type: kafka``: ``HOST:PORT`` of one or more brokers, with commas between them."""
+    topics: tuple[TopicConfig, ...] = setting(())
+    """``type: kafka``: what is read."""
+    group: str | None = setting(None)
+    """``type: kafka``: the consumer group that shares the partitions; None for ``counterfoil-`` and the detector's
+    name."""
+    start: str = setting("earliest")
+    """``type: kafka``: where a partition begins that was never read: ``earliest``, ``latest``, a time, or
+    ``TOPIC:PARTITION:OFFSET`` with commas between several."""
+    until_end: bool = setting(False)
+    """``type: kafka``: whether to stop at what was the end when the run began."""
+    accept_gap: bool = setting(False)
+    """``type: kafka``: whether to go on where the cluster has deleted records that were never decided."""
+    linger_ms: int = setting(5, minimum=0, maximum=1_000)
+    """``type: kafka``: milliseconds that a batch may be filled after its first record came."""
+    session_ms: int = setting(10_000, minimum=1_000, maximum=3_600_000)
+    """``type: kafka``: milliseconds of silence after which the group gives an instance's partitions to others."""
+    properties: Mapping[str, str] = setting(default_factory=dict, hidden=True)
+    """``type: kafka``: settings of librdkafka, passed through; ``NAME.file`` reads one from a file. They are never
+    shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkConfig:
     """Where decisions go."""
 
-    type: str = setting("file", choices=("file", "stdout"))
-    """A file or standard output."""
+    type: str = setting("file", choices=("file", "stdout", "kafka"))
+    """A file, standard output, or a topic of Kafka."""
     path: str | None = setting(None)
     """The file to write; required for ``type: file``."""
-    format: str = setting("json", choices=("json", "parquet"))
-    """``json``: one object a line, written as decisions are made. ``parquet``: written when the run ends."""
+    format: str = setting("json", choices=("json", "parquet", "packed"))
+    """``json``: one object a line, or a message, written as decisions are made. ``parquet``: written when the run ends.
+    ``packed``: ``type: kafka`` only, the lines of many decisions in one message."""
     features: bool = setting(False)
     """Whether each decision carries the value of every feature."""
+    servers: str | None = setting(None)
+    """``type: kafka``: ``HOST:PORT`` of one or more brokers; None for the source's."""
+    topic: str | None = setting(None)
+    """``type: kafka``: the topic to write; required there."""
+    content: str = setting("decisions", choices=("decisions", "alerts", "dead-letters"))
+    """``type: kafka``: what goes to the topic."""
+    delivery: str = setting("exactly-once", choices=("exactly-once", "at-least-once"))
+    """``type: kafka``: in transactions, or at once and perhaps again after a crash."""
+    retry_seconds: float = setting(600.0, minimum=1.0, maximum=86_400.0)
+    """``type: kafka``: how long to go on trying while the cluster takes nothing, before the run ends with an error."""
+    properties: Mapping[str, str] = setting(default_factory=dict, hidden=True)
+    """``type: kafka``: settings of librdkafka; empty for the source's, where both have the same servers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +328,7 @@ def _across(config: RunConfig) -> Iterator[Problem]:
     """Yield problems that no setting has alone."""
     if config.source.type == "file" and not config.source.path:
         yield Problem("source.path", "nothing", "the path of a file", "or set source.type to stdin or generator")
+    yield from _kafka_source(config.source)
     if config.source.type == "stdin" and config.source.format == "parquet":
         yield Problem("source.format", '"parquet"', "json, lines or csv on standard input", "name the file instead")
     if config.source.delimiter is not None and len(config.source.delimiter.encode()) != 1:
@@ -278,6 +338,40 @@ def _across(config: RunConfig) -> Iterator[Problem]:
             yield Problem(f"sinks[{index}].path", "nothing", "the path of a file", "or set type to stdout")
         if sink.type == "stdout" and sink.format == "parquet":
             yield Problem(f"sinks[{index}].format", '"parquet"', "json on standard output", "name a file instead")
+        yield from _kafka_sink(config, sink, f"sinks[{index}]")
+
+
+def _kafka_source(source: SourceConfig) -> Iterator[Problem]:
+    if source.type != "kafka":
+        return
+    if not source.servers:
+        yield Problem("source.servers", "nothing", "HOST:PORT of a broker")
+    if not source.topics:
+        yield Problem("source.topics", "nothing", "at least one topic")
+    for index, topic in enumerate(source.topics):
+        if (topic.format or source.format) not in KAFKA_FORMATS:
+            found = f'"{topic.format or source.format}"'
+            yield Problem(f"source.topics[{index}].format", found, ", ".join(KAFKA_FORMATS))
+    names = [topic.name for topic in source.topics]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield Problem("source.topics", f'"{name}" twice', "each topic once")
+
+
+def _kafka_sink(config: RunConfig, sink: SinkConfig, path: str) -> Iterator[Problem]:
+    if sink.type != "kafka":
+        if sink.format == "packed":
+            yield Problem(f"{path}.format", '"packed"', "json or parquet", "packed is for type: kafka")
+        return
+    if not sink.topic:
+        yield Problem(f"{path}.topic", "nothing", "the name of a topic")
+    if not sink.servers and config.source.type != "kafka":
+        yield Problem(f"{path}.servers", "nothing", "HOST:PORT of a broker")
+    if sink.format == "parquet":
+        yield Problem(f"{path}.format", '"parquet"', "json or packed", "parquet is for files")
+    if sink.topic and any(sink.topic == topic.name for topic in config.source.topics):
+        same = not sink.servers or sink.servers == config.source.servers
+        if same:
+            yield Problem(f"{path}.topic", f'"{sink.topic}"', "another topic than those that are read")
 
 
 class _Reader:
@@ -318,7 +412,7 @@ class _Reader:
         if section is not None:
             return self.section(section, content, path)
         if get_origin(hint) in (Mapping, dict):
-            return self._mapping(content, path)
+            return self._mapping(content, path, metadata["hidden"])
         if isinstance(content, str):
             content = self._expand(content, path)
         return self._plain(hint, content, path, metadata)
@@ -330,12 +424,15 @@ class _Reader:
         inner = get_args(hint)[0]
         return tuple(self.value(inner, each, f"{path}[{index}]", metadata) for index, each in enumerate(content))
 
-    def _mapping(self, content: object, path: str) -> dict[str, str]:
+    def _mapping(self, content: object, path: str, hidden: bool) -> dict[str, str]:
         if not isinstance(content, Mapping) or not all(
             isinstance(each, str | int | float) for each in content.values()
         ):
-            self._problem(path, content, "a mapping of text to text")
+            self._problem(path, "something else" if hidden else content, "a mapping of text to text")
             return {}
+        if hidden:
+            # YAML's true is Python's, and librdkafka's is in small letters.
+            content = {name: str(each).lower() if isinstance(each, bool) else each for name, each in content.items()}
         return {str(name): self._expand(str(value), f"{path}.{name}") for name, value in content.items()}
 
     def _plain(self, hint: Any, content: object, path: str, metadata: Mapping[str, Any]) -> Any:
