@@ -24,7 +24,7 @@ runner = CliRunner()
 
 EXPECTED = {
     "alerts", "backtest", "check", "dead-letters", "decisions", "demo", "detectors", "explain", "features", "generate",
-    "run", "schema", "version",
+    "run", "schema", "stack", "version",
 }  # fmt: skip
 
 

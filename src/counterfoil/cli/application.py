@@ -22,6 +22,7 @@ from counterfoil.cli import (
     generate,
     run,
     schema,
+    stack,
     version,
 )
 from counterfoil.cli.console import examples, print_error
@@ -94,6 +95,7 @@ features.register(application, _DEFINE)
 schema.register(application, _DEFINE)
 backtest.register(application, _TRY)
 generate.register(application, _TRY)
+stack.register(application, _TRY)
 version.register(application, _ABOUT)
 
 

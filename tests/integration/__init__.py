@@ -1,0 +1,1 @@
+"""Tests against real servers, which `counterfoil.stack` starts; see `conftest.py`."""
