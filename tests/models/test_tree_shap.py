@@ -1,0 +1,74 @@
+"""Contributions of trees: equal to the definition, to LightGBM's own, and to themselves in any company."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from counterfoil.models.tree_shap import plan_tree_shap
+from tests.models.tree_games import margin, random_rows, random_trees, shapley, worth
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 5), st.integers(0, 6))
+def test_contributions_are_the_shapley_values_of_the_definition(
+    seed: int, trees: int, features: int, depth: int
+) -> None:
+    random = np.random.default_rng(seed)
+    tables = random_trees(random, trees, features, depth)
+    rows = random_rows(random, 3, features)
+    plan = plan_tree_shap(tables)
+    assert plan is not None
+    found = plan.contributions(rows)
+    for row, values in zip(rows, found, strict=True):
+        assert values == pytest.approx(shapley(tables, row), abs=1e-10)
+    assert plan.base == pytest.approx(worth(tables, rows[0], frozenset()), abs=1e-10)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 14))
+def test_contributions_and_base_sum_to_the_margin(seed: int, features: int, depth: int) -> None:
+    """Deep trees, too, with many points to the quadrature."""
+    random = np.random.default_rng(seed)
+    tables = random_trees(random, 4, features, depth)
+    rows = random_rows(random, 5, features)
+    plan = plan_tree_shap(tables)
+    assert plan is not None
+    # A row that reaches a leaf where no training row went: its parts are there and sum up all the same.
+    sums = plan.contributions(rows).sum(axis=1) + plan.base
+    assert sums == pytest.approx([margin(tables, row) for row in rows], abs=1e-9)
+
+
+def test_a_row_has_the_same_contributions_in_any_company() -> None:
+    random = np.random.default_rng(5)
+    tables = random_trees(random, 20, 8, 7)
+    rows = random_rows(random, 101, 8)
+    plan = plan_tree_shap(tables)
+    assert plan is not None
+    alone = np.concatenate([plan.contributions(rows[index : index + 1]) for index in range(len(rows))])
+    assert np.array_equal(alone, plan.contributions(rows))
+
+
+def test_no_rows_and_trees_of_a_single_leaf_contribute_nothing() -> None:
+    random = np.random.default_rng(1)
+    tables = random_trees(random, 3, 4, 0)
+    plan = plan_tree_shap(tables)
+    assert plan is not None
+    assert plan.contributions(np.zeros((0, 4), np.float32)).shape == (0, 4)
+    assert not plan.contributions(random_rows(random, 4, 4)).any()
+    assert plan.base == pytest.approx(0.25 + tables.value.sum())
+
+
+def test_without_covers_there_is_no_exact_answer() -> None:
+    assert plan_tree_shap(random_trees(np.random.default_rng(1), 3, 4, 3, covers=False)) is None
+
+
+def test_a_feature_that_no_tree_asks_is_worth_nothing() -> None:
+    random = np.random.default_rng(2)
+    tables = random_trees(random, 10, 3, 6)
+    plan = plan_tree_shap(tables)
+    assert plan is not None
+    rows = random_rows(random, 20, 7)
+    assert not plan.contributions(rows)[:, 3:].any()
