@@ -1,6 +1,8 @@
-"""Numbers in sentences."""
+"""Numbers and lengths of time in sentences."""
 
 from __future__ import annotations
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def counted(count: int, one: str, many: str = "") -> str:
@@ -21,3 +23,22 @@ def counted(count: int, one: str, many: str = "") -> str:
     ('1 dead letter', '2,000 dead letters', '0 frauds')
     """
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def duration_text(microseconds: int) -> str:
+    """Return a length of time by its two largest units.
+
+    Examples
+    --------
+    >>> duration_text(11_520_000_000), duration_text(0)
+    ('3 h 12 min', '0 s')
+    """
+    seconds = abs(microseconds) // 1_000_000
+    parts: list[str] = []
+    for size, unit in _UNITS:
+        if seconds >= size and len(parts) < 2:
+            parts.append(f"{seconds // size} {unit}")
+            seconds %= size
+        elif parts:
+            break
+    return ("-" if microseconds < 0 else "") + (" ".join(parts) or "0 s")

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 def random_trees(random: np.random.Generator, trees: int, features: int, depth: int, covers: bool = True) -> TreeTables:
     """Return trees of random shape, thresholds, values and covers; a path may split one feature again and again."""
-    root: list[int] = []
     nodes: list[tuple[int, float, int, int, bool, float, float]] = []
 
     def grow(level: int, rows: int) -> int:
@@ -32,8 +31,7 @@ def random_trees(random: np.random.Generator, trees: int, features: int, depth: 
             )  # fmt: skip
         return number
 
-    for _ in range(trees):
-        root.append(grow(depth, 1_000))
+    root = [grow(depth, 1_000) for _ in range(trees)]
     columns = list(zip(*nodes, strict=True))
     found = SimpleNamespace(
         root=np.array(root, np.int32),

@@ -117,7 +117,7 @@ def value_text(value: Any, interval: bool = False) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if interval and isinstance(value, int | float):
-        from counterfoil.decisions.reasons import duration_text
+        from counterfoil.words import duration_text
 
         return duration_text(round(value * 1_000_000)) if abs(value) >= 1 or not value else f"{value:.3g} s"
     if isinstance(value, float) and _LONG <= abs(value) < _LONGEST:

@@ -14,12 +14,12 @@ from counterfoil.events.batch import Batch
 from counterfoil.events.kinds import Schema
 from counterfoil.rules.definition import Rule
 from counterfoil.rules.types import Base, ValueType
+from counterfoil.words import duration_text
 
 Shown = str | int | float | bool | Decimal | None
 """A value as people and JSON see it: money in major units, times as RFC 3339, intervals in seconds."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 class Reasons:
@@ -158,19 +158,6 @@ def rfc3339(microseconds: int) -> str:
         timespec="microseconds" if microseconds % 1_000 else "milliseconds"
     )
     return text.replace("+00:00", "Z")
-
-
-def duration_text(microseconds: int) -> str:
-    """Return a length of time by its two largest units."""
-    seconds = abs(microseconds) // 1_000_000
-    parts: list[str] = []
-    for size, unit in _UNITS:
-        if seconds >= size and len(parts) < 2:
-            parts.append(f"{seconds // size} {unit}")
-            seconds %= size
-        elif parts:
-            break
-    return ("-" if microseconds < 0 else "") + (" ".join(parts) or "0 s")
 
 
 def features_of(decided: Decided, column: int, names: Sequence[str], types: Sequence[ValueType]) -> Mapping[str, Shown]:

@@ -11,8 +11,8 @@ extension. For a leaf and a feature *i* on its path that is ::
 
 the integral of a polynomial. Quadrature after Gauss and Legendre with n points is exact up to degree 2n - 1, so half as
 many points as there are features on the longest path give the exact value, and because every factor is positive nothing
-cancels. Down the tree the products are carried, one number a point; up the tree the sums over the leaves; so a row costs
-nodes × points, where the classical algorithm costs leaves × depth². Wettenstein, Mitchell and Yu found the same.
+cancels. Down the tree the products are carried, one number a point; up the tree the sums over the leaves; so a row
+costs nodes × points, where the classical algorithm costs leaves × depth². Wettenstein, Mitchell and Yu found the same.
 
 A dead branch needs no case of its own: what a feature that was lost above is worth below is lost as well.
 
