@@ -60,7 +60,7 @@ def kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     stack = Stack(folder / "stack")
     with locked(folder / "lock"):
         with provisioned():
-            [started] = stack.up(["kafka"], ports={"kafka": 0})
+            [started] = stack.up(["kafka"], ports={"kafka": 0}, brief=True)
         if started.seconds is not None:
             # A worker's parent is the session itself.
             guard(stack, "kafka", os.getppid() if shared else os.getpid())
@@ -87,7 +87,7 @@ def own_stack(tmp_path: Path) -> Iterator[Callable[..., Stack]]:
 
     def start(*names: str, secure: bool = False) -> Stack:
         with provisioned():
-            started = stack.up(names, ports=dict.fromkeys(names, 0), secure=secure)
+            started = stack.up(names, ports=dict.fromkeys(names, 0), secure=secure, brief=True)
         for each in started:
             guard(stack, each.name, os.getpid())
         return stack

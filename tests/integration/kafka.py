@@ -9,11 +9,24 @@ from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 SECONDS = 30.0
 """How long anything may take before a test gives up."""
 Pair = tuple[bytes | None, bytes]
+
+
+def _led(admin: AdminClient, topic: str, partitions: int) -> bool:
+    """Return whether every partition of a topic answers."""
+    latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    wanted = {TopicPartition(topic, number): latest for number in range(partitions)}
+    try:
+        for future in admin.list_offsets(wanted, request_timeout=SECONDS).values():
+            future.result(SECONDS)
+    except KafkaException:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -63,8 +76,8 @@ class Broker:
             name
         ].result(SECONDS)
         deadline = time.monotonic() + SECONDS
-        # Made is not yet known: producers that ask too early are told that there is no such topic.
-        while len(admin.list_topics(name, timeout=SECONDS).topics[name].partitions) < partitions:
+        # Made is not yet led: whoever asks too early is told that there is no such topic.
+        while not _led(admin, name, partitions):
             assert time.monotonic() < deadline, f"{name} was made and does not appear"
             time.sleep(0.02)
         return name

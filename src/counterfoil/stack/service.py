@@ -41,6 +41,8 @@ class Place:
         The Java that fits it; empty where it needs none.
     secure
         Whether listeners with TLS and passwords are wanted.
+    brief
+        Whether it will not live for long: what makes it fast in the end, and slow to start, is left out.
     others
         The addresses of the services that it needs.
     """
@@ -52,6 +54,7 @@ class Place:
     ports: Mapping[str, int]
     java: str = ""
     secure: bool = False
+    brief: bool = False
     others: Mapping[str, str] = field(default_factory=dict)
 
     def logged(self, text: str) -> bool:

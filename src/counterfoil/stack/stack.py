@@ -102,7 +102,9 @@ class Stack:
         self._cache = cache
         self._report = report
 
-    def up(self, names: Iterable[str], ports: Mapping[str, int] | None = None, secure: bool = False) -> list[Started]:
+    def up(
+        self, names: Iterable[str], ports: Mapping[str, int] | None = None, secure: bool = False, brief: bool = False
+    ) -> list[Started]:
         """Start services and what they need, and wait until they serve.
 
         Parameters
@@ -113,6 +115,8 @@ class Stack:
             The port of some; 0 for any free one. The others get their default one, or any where that is taken.
         secure
             Whether Kafka serves TLS and passwords, too.
+        brief
+            Whether they will not live for long, so that a quick start counts more than speed.
 
         Raises
         ------
@@ -126,7 +130,7 @@ class Stack:
         _checked(fixed)
         _private(self.folder)
         with locked(self.folder / "lock"):
-            return [self._up(SERVICES[name], fixed, secure) for name in wanted]
+            return [self._up(SERVICES[name], fixed, secure, brief) for name in wanted]
 
     def down(self, names: Iterable[str] = (), delete: bool = False) -> list[str]:
         """Stop services, and return those that ran.
@@ -181,14 +185,14 @@ class Stack:
         """Return where a service logs."""
         return self.folder / name / "log"
 
-    def _up(self, service: Service, fixed: Mapping[str, int], secure: bool) -> Started:
+    def _up(self, service: Service, fixed: Mapping[str, int], secure: bool, brief: bool) -> Started:
         record = self._record(service.name)
         if self._running(record):
             self._fits(service, record, fixed, secure)
             return Started(service.name, record.addresses, None)
         started = time.monotonic()
         for attempt in range(1, _STARTS + 1):
-            place = self._place(service, record, fixed, secure)
+            place = self._place(service, record, fixed, secure, brief)
             self._report(f"{service.name}: starting")
             command = service.prepare(place)
             if service.refuses_root:
@@ -220,7 +224,7 @@ class Stack:
         if secure and service.secure_ports and not record.secure:
             raise ConfigurationError(f"--secure: found {service.name} running without it; first: {remedy}")
 
-    def _place(self, service: Service, record: Record, fixed: Mapping[str, int], secure: bool) -> Place:
+    def _place(self, service: Service, record: Record, fixed: Mapping[str, int], secure: bool, brief: bool) -> Place:
         """Choose everything that a service is given."""
         java = find_java(service.name, *service.java) if service.java else ""
         own = self.folder / service.name
@@ -237,6 +241,7 @@ class Stack:
             ports=choose_ports(wanted, dict(record.ports), dict(fixed)),
             java=java,
             secure=secure,
+            brief=brief,
             others=needed,
         )
 
