@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from counterfoil.cli.console import examples, outcome_style, output, write_json
-from counterfoil.cli.decisions import OutcomeName
+from counterfoil.cli.decisions import OutcomeName, print_decision
 from counterfoil.cli.options import (
     Follow,
     JsonLines,
+    KafkaSettings,
     Limit,
     SecretEnvironment,
     Since,
@@ -23,8 +24,11 @@ from counterfoil.cli.options import (
     limit_of,
     moment,
     open_log,
+    settings_of,
     warn_of_rule,
 )
+from counterfoil.cli.topic_view import Content, TopicView, rules_of
+from counterfoil.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,6 +38,11 @@ if TYPE_CHECKING:
 
 def alerts(
     state: State = Path("state"),
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TOPIC", help="A topic instead of a folder: kafka://HOST:PORT/TOPIC."),
+    ] = None,
+    kafka: KafkaSettings = None,
     outcome: Annotated[OutcomeName | None, typer.Option(help="Only alerts whose worst outcome is this.")] = None,
     rule: Annotated[str | None, typer.Option(metavar="NAME", help="Only alerts of this rule.")] = None,
     identifier: Annotated[str | None, typer.Option("--id", metavar="ALERT", help="Only this alert.")] = None,
@@ -47,7 +56,8 @@ def alerts(
     """List alerts in the order in which they were opened; a run may go on meanwhile.
 
     Hits of one rule on the same customer, card or pair of accounts are one alert, until it is quiet for long enough.
-    With --follow an alert that goes on is shown again.
+    With --follow an alert that goes on is shown again. A topic may hold decisions, too: those that were reviewed or
+    blocked are shown.
     """
     from counterfoil.runtimes.local.values import time_text
 
@@ -55,39 +65,53 @@ def alerts(
     first = None if start is None else time_text(start)
     past = None if end is None else time_text(end)
 
-    def wanted(alert: StoredAlert) -> bool:
-        content = alert.content
+    def wanted(content: Content) -> bool:
         return (
             (outcome is None or content["outcome"] == outcome.value)
-            and (identifier is None or alert.alert == identifier)
-            and (first is None or content["last"] >= first)
-            and (past is None or content["opened"] < past)
+            and (identifier is None or identifier == content.get("alert", content.get("id")))
+            and (first is None or content["last" if "last" in content else "event_time"] >= first)
+            and (past is None or content["opened" if "opened" in content else "event_time"] < past)
         )
 
     last = limit_of(limit, as_json)
     plain = outcome is None and identifier is None and first is None and past is None
+    if source is not None:
+        view = TopicView(source, settings_of(kafka), follow, last, whole=not plain or rule is not None)
+        view.show(lambda content: wanted(content) and (rule is None or rule in rules_of(content)), _shower(as_json))
+        return
+    if kafka:
+        raise ConfigurationError("--kafka: found without --from; allowed: with --from kafka://HOST:PORT/TOPIC")
     with open_log(state, secret_env) as log:
         warn_of_rule(log, rule)
-        found: Iterable[StoredAlert] = filter(wanted, log.alerts(rule, follow=follow, last=last if plain else None))
+        alerts = log.alerts(rule, follow=follow, last=last if plain else None)
+        found: Iterable[StoredAlert] = (alert for alert in alerts if wanted(alert.content))
         if not plain and last is not None and not follow:
             found = deque(found, last)
+        show = _shower(as_json)
         try:
-            _print(found, as_json)
+            for alert in found:
+                show({**alert.content, "position": alert.position} if as_json else alert.content)
         except KeyboardInterrupt:
             return
 
 
-def _print(found: Iterable[StoredAlert], as_json: bool) -> None:
+def _shower(as_json: bool) -> Callable[[Content], None]:
+    """Return what shows one alert, or one decision."""
     console = output()
-    for alert in found:
+
+    def show(content: Content) -> None:
         if as_json:
-            write_json({**alert.content, "position": alert.position})
+            write_json(content)
             sys.stdout.flush()
+        elif "alert" in content:
+            print_alert(console, content)
         else:
-            print_alert(console, alert.content)
+            print_decision(console, content)
+
+    return show
 
 
-def print_alert(console: Console, content: dict[str, Any]) -> None:
+def print_alert(console: Console, content: Content) -> None:
     """Print one alert: when, how bad, whose, and why."""
     from rich.text import Text
 
@@ -113,5 +137,6 @@ def register(application: typer.Typer, panel: str) -> None:
         "alerts --state state",
         "alerts --state state --rule structuring --since 2026-01-20",
         "alerts --state state --follow --json",
+        "alerts --follow --from kafka://localhost:9092/fraud",
     )
     application.command("alerts", rich_help_panel=panel, epilog=epilog)(alerts)

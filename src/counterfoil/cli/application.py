@@ -20,6 +20,7 @@ from counterfoil.cli import (
     explain,
     features,
     generate,
+    produce,
     run,
     schema,
     stack,
@@ -95,6 +96,7 @@ features.register(application, _DEFINE)
 schema.register(application, _DEFINE)
 backtest.register(application, _TRY)
 generate.register(application, _TRY)
+produce.register(application, _TRY)
 stack.register(application, _TRY)
 version.register(application, _ABOUT)
 

@@ -17,7 +17,7 @@ from counterfoil.cli.console import examples
 from counterfoil.cli.options import InputFormat, KafkaSettings, is_topic, moment, settings_of
 from counterfoil.cli.sending import Progress, Told, late_note, open_topic
 from counterfoil.cli.signals import clean_stop
-from counterfoil.connectors.pace import TOLERANCE_SECONDS, Pace
+from counterfoil.connectors.pace import TOLERANCE_SECONDS, EvenPace, Pace
 from counterfoil.errors import ConfigurationError, StorageError, nearest
 
 if TYPE_CHECKING:
@@ -133,25 +133,31 @@ class _Wanted:
         found = [each for each in (self.count, by_rate) if each is not None]
         return min(found) if found else None
 
-    def events(self, generator: _Generator, stopped: threading.Event) -> Iterator[tuple[Pace, Any]]:
+    def pace(self, stopped: threading.Event) -> Pace:
+        """Return how fast they go."""
+        return Pace(stopped) if self.rate is None else EvenPace(self.rate, stopped)
+
+    def events(self, generator: _Generator, pace: Pace) -> Iterator[Any]:
         """Yield events as they become due."""
         size = CHUNK_EVENTS if self.rate is None else max(1, min(CHUNK_EVENTS, int(self.rate / _TICKS_A_SECOND)))
-        pace = Pace(self.rate, stopped)
+        # Behind its rate it ends on time all the same, with fewer.
+        slack = 0.0 if self.rate is None else TOLERANCE_SECONDS
         for events in generator.chunks(self.total, size):
-            if not pace.wait(len(events)):
-                return
-            # Behind its rate it ends on time all the same, with fewer.
-            slack = 0.0 if self.rate is None else TOLERANCE_SECONDS
-            if self.seconds is not None and pace.kept().seconds > self.seconds + slack:
-                return
-            yield pace, events
+            at = 0
+            while at < len(events):
+                due = pace.release(len(events) - at)
+                if not due or (self.seconds is not None and pace.kept().seconds > self.seconds + slack):
+                    return
+                yield events[at : at + due]
+                at += due
 
 
 def _to_file(generator: _Generator, wanted: _Wanted, destination: str, form: InputFormat) -> Told:
-    written, pace = 0, Pace(wanted.rate, threading.Event())
+    pace = wanted.pace(threading.Event())
+    written = 0
     with _named(destination), ExitStack() as stack:
         write = _writer(form, destination, stack)
-        for pace, events in wanted.events(generator, threading.Event()):
+        for events in wanted.events(generator, pace):
             write(events)
             written += len(events)
             pace.arrived(written)
@@ -169,10 +175,10 @@ def _to_topic(
     from counterfoil.connectors.message_keys import split_lines
 
     stopped = threading.Event()
-    pace = Pace(wanted.rate, stopped)
+    pace = wanted.pace(stopped)
     with clean_stop(stopped), open_topic(destination, settings, stopped) as producer:
         with Progress(wanted.total, quiet) as progress:
-            for pace, events in wanted.events(generator, stopped):
+            for events in wanted.events(generator, pace):
                 lines = events.to_ndjson() if hasattr(events, "to_ndjson") else events.to_lines()
                 producer.send(split_lines(lines), None if keys is None else keys(lines))
                 pace.arrived(producer.arrived)

@@ -48,7 +48,7 @@ class Progress:
         self._status: Status | None = None
         terminal = self._console is not None and self._console.is_terminal
         self._every = _SHOWN_EVERY_SECONDS if terminal else _NEWS_EVERY_SECONDS
-        self._looked = time.monotonic()
+        self._looked: float | None = None
         self._events = 0
 
     def __enter__(self) -> Progress:
@@ -70,6 +70,8 @@ class Progress:
             What else there is to say.
         """
         now = time.monotonic()
+        if self._looked is None:
+            self._looked, self._events = now, events
         if self._console is None or now - self._looked < self._every:
             return
         rate = (events - self._events) / (now - self._looked)
@@ -185,6 +187,7 @@ class Told:
             "seconds": kept.seconds,
             "events_per_second": kept.reached,
             "rate": kept.rate,
+            "speed": kept.speed,
             "held": kept.held,
             "behind_seconds": kept.behind_seconds,
             "worst_seconds": kept.worst_seconds,
@@ -208,15 +211,22 @@ def rate_note(kept: Kept, stopped: bool = False) -> str:
     stopped
         Whether somebody ended it: then the last events may have been given up.
     """
-    if kept.rate is None or (kept.held and not kept.behind_seconds) or (stopped and not kept.behind_seconds):
+    wanted = kept.rate is not None or kept.speed is not None
+    if not wanted or ((kept.held or stopped) and not kept.behind_seconds):
         return ""
     behind = (
         f"behind by more than {TOLERANCE_SECONDS:g} s for {kept.behind_seconds:,.1f} s of {kept.seconds:,.1f} s, "
         f"{kept.worst_seconds:,.1f} s at worst"
     )
+    name = "speed" if kept.rate is None else "rate"
     if kept.held:
-        return f"[yellow]The rate was held in all, but not all the time:[/] {behind}."
+        return f"[yellow]The {name} was held in all, but not all the time:[/] {behind}."
+    asked = (
+        f"{kept.speed:g} times as fast was asked for, the end came {kept.late_seconds:,.1f} s late"
+        if kept.rate is None
+        else f"{kept.rate:,.0f} a second were asked for, {kept.reached:,.0f} were reached"
+    )
     return (
-        f"[bold yellow]The rate could not be held:[/] {kept.rate:,.0f} a second were asked for, "
-        f"{kept.reached:,.0f} were reached; {behind}. Whoever reads the output, or this machine, is slower."
+        f"[bold yellow]The {name} could not be held:[/] {asked}; {behind}. "
+        "Whoever reads the output, or this machine, is slower."
     )
