@@ -106,14 +106,13 @@ def status(folder: Folder = None, as_json: Json = False) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("service", style="cyan", no_wrap=True)
-    table.add_column("what it is")
     table.add_column("address", no_wrap=True)
-    table.add_column("process", justify="right", no_wrap=True)
     table.add_column("memory", justify="right", no_wrap=True)
+    table.add_column("what it is")
     for each in found:
         addresses = "\n".join(each.addresses.values()) or "–"
-        pid, memory = (str(each.pid), f"{each.memory_bytes / 1e6:,.0f} MB") if each.running else ("", "")
-        table.add_row(each.name, each.summary, addresses, pid, memory)
+        memory = f"{each.memory_bytes / 1e6:,.0f} MB" if each.memory_bytes else ""
+        table.add_row(each.name, addresses, memory, each.summary)
     output().print(table)
 
 

@@ -95,10 +95,19 @@ class Stack:
         Where archives are kept, for all folders.
     report
         Is told what is being done, for people who wait.
+    services
+        What can be started; those that others need come first.
     """
 
-    def __init__(self, folder: Path | None = None, cache: Path | None = None, report: Report = lambda _: None) -> None:
+    def __init__(
+        self,
+        folder: Path | None = None,
+        cache: Path | None = None,
+        report: Report = lambda _: None,
+        services: Mapping[str, Service] = SERVICES,
+    ) -> None:
         self.folder = (folder or default_folder()).absolute()
+        self._services = services
         self._cache = cache
         self._report = report
 
@@ -125,12 +134,12 @@ class Stack:
         ServerFailedError
             If a server does not start.
         """
-        wanted = _with_needs(_checked(names))
+        wanted = self._with_needs(self._checked(names))
         fixed = dict(ports or {})
-        _checked(fixed)
+        self._checked(fixed)
         _private(self.folder)
         with locked(self.folder / "lock"):
-            return [self._up(SERVICES[name], fixed, secure, brief) for name in wanted]
+            return [self._up(self._services[name], fixed, secure, brief) for name in wanted]
 
     def down(self, names: Iterable[str] = (), delete: bool = False) -> list[str]:
         """Stop services, and return those that ran.
@@ -142,12 +151,16 @@ class Stack:
         delete
             Whether to remove their data and logs, too.
         """
-        wanted = _checked(names) or list(SERVICES)
+        wanted = self._checked(names) or list(self._services)
         if not self.folder.is_dir():
             return []
-        wanted += [name for name in SERVICES if name not in wanted and set(SERVICES[name].needs) & set(wanted)]
+        wanted += [
+            name for name in self._services if name not in wanted and set(self._services[name].needs) & set(wanted)
+        ]
         with locked(self.folder / "lock"):
-            stopped = [name for name in reversed(list(SERVICES)) if name in wanted and self._down(SERVICES[name])]
+            stopped = [
+                name for name in reversed(list(self._services)) if name in wanted and self._down(self._services[name])
+            ]
             if delete:
                 for name in wanted:
                     self._delete(name)
@@ -163,7 +176,7 @@ class Stack:
     def status(self) -> list[Status]:
         """Return how each service is."""
         found = []
-        for name, service in SERVICES.items():
+        for name, service in self._services.items():
             record = self._record(name)
             if self._running(record):
                 memory = processes.memory_bytes(record.pid)
@@ -288,23 +301,22 @@ class Stack:
         new.write_text(json.dumps(asdict(record)), "utf-8")
         new.replace(path)
 
+    def _checked(self, names: Iterable[str]) -> list[str]:
+        """Return names without repetition, when all are known."""
+        found = list(dict.fromkeys(names))
+        for name in found:
+            if name not in self._services:
+                allowed, hint = ", ".join(self._services), nearest(name, self._services)
+                raise ConfigurationError(f'service: found "{name}"; allowed: {allowed}; {hint}'.rstrip("; "))
+        return found
 
-def _checked(names: Iterable[str]) -> list[str]:
-    """Return names without repetition, when all are known."""
-    found = list(dict.fromkeys(names))
-    for name in found:
-        if name not in SERVICES:
-            hint = nearest(name, SERVICES)
-            raise ConfigurationError(f'service: found "{name}"; allowed: {", ".join(SERVICES)}; {hint}'.rstrip("; "))
-    return found
-
-
-def _with_needs(names: Iterable[str]) -> list[str]:
-    """Return names with what they need before them."""
-    found: list[str] = []
-    for name in names:
-        found += [each for each in (*_with_needs(SERVICES[name].needs), name) if each not in found]
-    return found
+    def _with_needs(self, names: Iterable[str]) -> list[str]:
+        """Return names with what they need before them."""
+        found: list[str] = []
+        for name in names:
+            needed = (*self._with_needs(self._services[name].needs), name)
+            found += [each for each in needed if each not in found]
+        return found
 
 
 def _private(folder: Path) -> None:

@@ -1,0 +1,1 @@
+"""Tests of the stack without its servers; `tests/integration` starts them."""
