@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from counterfoil.runtimes.local.failpoints import FAIL_POINTS
+from counterfoil.runtimes.local.failpoints import FAIL_POINTS, KAFKA_FAIL_POINTS
 from tests.crash.campaign import Campaign
 
 KILLS = 200
@@ -44,4 +44,4 @@ def test_every_fail_point_is_in_the_code_and_listed() -> None:
     named = {
         name for path in package.rglob("*.py") for name in re.findall(r'reach\("([\w.]+)"\)', path.read_text("utf-8"))
     }
-    assert named == set(FAIL_POINTS)
+    assert named == {*FAIL_POINTS, *KAFKA_FAIL_POINTS}

@@ -15,6 +15,7 @@ from counterfoil.cli.options import (
     Columns,
     Delimiter,
     Format,
+    KafkaSettings,
     Kind,
     Map,
     SecretEnvironment,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 Content = dict[str, Any]
 
+_SCHEME = "kafka://"
+
 
 class LogLevel(StrEnum):
     """The least severe message that is logged."""
@@ -43,6 +46,20 @@ class LogLevel(StrEnum):
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
+
+
+class OutputFormat(StrEnum):
+    """How decisions are put into messages."""
+
+    JSON = "json"
+    PACKED = "packed"
+
+
+class Delivery(StrEnum):
+    """What is promised of messages."""
+
+    EXACTLY_ONCE = "exactly-once"
+    AT_LEAST_ONCE = "at-least-once"
 
 
 class LogFormat(StrEnum):
@@ -60,15 +77,35 @@ def run(
         str | None, typer.Option("--detector", metavar="D", help="A built-in detector, or a definition's file.")
     ] = None,
     source: Annotated[
-        str | None, typer.Option("--input", metavar="FILE", help="Where events come from; - for standard input.")
+        str | None,
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help="Where events come from: a file, - for standard input, or kafka://HOST:PORT/TOPIC[,TOPIC…].",
+        ),
     ] = None,
     output: Annotated[
         list[str] | None,
         typer.Option(
             "--output",
             metavar="FILE",
-            help="Where decisions go: JSON lines, or Parquet by its name; - for standard output. May be repeated.",
+            help="Where decisions go: JSON lines, or Parquet by its name; - for standard output; or"
+            " kafka://HOST:PORT/TOPIC. May be repeated.",
         ),
+    ] = None,
+    output_format: Annotated[
+        OutputFormat | None,
+        typer.Option("--output-format", help="Topics: json, one message a decision, or packed, many in a message."),
+    ] = None,
+    alerts_to: Annotated[
+        str | None, typer.Option("--alerts-to", metavar="TOPIC", help="Alerts, as kafka://HOST:PORT/TOPIC.")
+    ] = None,
+    dead_letters_to: Annotated[
+        str | None, typer.Option("--dead-letters-to", metavar="TOPIC", help="Dead letters, as kafka://HOST:PORT/TOPIC.")
+    ] = None,
+    delivery: Annotated[
+        Delivery | None,
+        typer.Option("--delivery", help="Topics: exactly-once, in transactions; or at-least-once, which is sooner."),
     ] = None,
     features: Annotated[
         bool | None, typer.Option("--features/--no-features", help="Put every feature into each decision.")
@@ -86,6 +123,35 @@ def run(
     summary_json: Annotated[
         Path | None, typer.Option("--summary-json", metavar="FILE", help="Write what was done, as JSON.")
     ] = None,
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="NAME", help="Topics: the group that shares the partitions.")
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="PLACE",
+            help="Topics: where a partition begins that was never read: earliest, latest, a time, or"
+            " TOPIC:PARTITION:OFFSET.",
+        ),
+    ] = None,
+    until_end: Annotated[
+        bool | None,
+        typer.Option("--until-end/--no-until-end", help="Topics: stop at what was the end when the run began."),
+    ] = None,
+    accept_gap: Annotated[
+        bool | None,
+        typer.Option(
+            "--accept-gap/--refuse-gap", help="Topics: go on where records were deleted that were never decided."
+        ),
+    ] = None,
+    topic_kinds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--topic-kind", metavar="TOPIC=KIND", help="The event kind of a topic's records. Repeatable."
+        ),
+    ] = None,
+    kafka: KafkaSettings = None,
     form: Format = None,
     kind: Kind = None,
     kind_field: Annotated[
@@ -128,7 +194,17 @@ def run(
         delimiter=delimiter,
         naive_utc=naive_utc,
     )
-    _put_sinks(content, output, features)
+    properties = pairs(kafka, "--kafka") or None
+    _put_topics(content, topic_kinds)
+    _put(content, "source", group=group, start=start, until_end=until_end, accept_gap=accept_gap)
+    _put(content, "source", properties=properties)
+    _put_sinks(content, output, alerts_to, dead_letters_to, features)
+    _put_into_topics(
+        content,
+        delivery=None if delivery is None else delivery.value,
+        format=None if output_format is None else output_format.value,
+        properties=properties,
+    )
     _put(content, "state", folder=state, accept_detector=accept_detector)
     _put(content, "limits", shards=shards, threads=threads)
     _put(content, "metrics", port=metrics_port)
@@ -168,7 +244,6 @@ def _carry(config: RunConfig, summary_json: Path | None, quiet: bool) -> None:
         with quiet_end(stopped):
             from counterfoil.cli.warming import FIRST_START, first_start
             from counterfoil.observability import Metrics, configure_logs
-            from counterfoil.runtimes.local.inputs import open_input
             from counterfoil.runtimes.local.runtime import LocalRuntime
 
             configure_logs(config.log.level, config.log.format)
@@ -180,8 +255,7 @@ def _carry(config: RunConfig, summary_json: Path | None, quiet: bool) -> None:
                 _serve(metrics, config.metrics.host, config.metrics.port, quiet)
             runtime = opened.enter_context(LocalRuntime(config, metrics=metrics))
             # Here and not in the run: opening a pipe waits for who writes to it.
-            growing = config.state.folder is not None
-            feed = open_input(config.source, config.limits, runtime.detector, runtime.key, growing)
+            feed = runtime.open_input()
         summary = runtime.run(stopped, feed)
     if summary_json is not None:
         _write_summary(summary_json, summary)
@@ -264,24 +338,72 @@ def _put_source(content: Content, source: str | None, form: Any) -> None:
         _put(content, "source", type="stdin")
         if isinstance(content["source"], dict):
             content["source"].pop("path", None)
+    elif source is not None and source.startswith(_SCHEME):
+        from counterfoil.connectors.kafka_settings import KafkaAddress
+
+        address = KafkaAddress.parse(source)
+        topics = [{"name": topic} for topic in address.topics]
+        _put(content, "source", type="kafka", servers=address.servers, topics=topics)
     elif source is not None:
         _put(content, "source", type="file", path=source)
     if source is not None or form is not None:
         _put(content, "source", format=format_of(source or "", form).value)
 
 
-def _put_sinks(content: Content, output: list[str] | None, features: bool | None) -> None:
+def _put_topics(content: Content, kinds: list[str] | None) -> None:
+    """Give topics their kinds."""
+    source = content.get("source")
+    topics = source.get("topics") if isinstance(source, dict) else None
+    for topic, kind in pairs(kinds, "--topic-kind").items():
+        found = [each for each in topics or () if isinstance(each, dict) and each.get("name") == topic]
+        if not found:
+            raise ConfigurationError(f'--topic-kind: found "{topic}"; allowed: a topic of --input kafka://…')
+        found[0]["kind"] = kind
+
+
+def _put_sinks(
+    content: Content,
+    output: list[str] | None,
+    alerts_to: str | None,
+    dead_letters_to: str | None,
+    features: bool | None,
+) -> None:
     if output is not None:
-        content["sinks"] = [
-            {"type": "stdout"}
-            if each == "-"
-            else {"path": each, "format": "parquet" if each.endswith((".parquet", ".pq")) else "json"}
-            for each in output
-        ]
+        content["sinks"] = [_sink(each) for each in output]
+    for address, option, kind in (
+        (alerts_to, "--alerts-to", "alerts"),
+        (dead_letters_to, "--dead-letters-to", "dead-letters"),
+    ):
+        if address is not None:
+            content["sinks"] = [*content.get("sinks", ()), _topic_sink(address, option) | {"content": kind}]
     if features is not None and isinstance(content.get("sinks"), list):
         for sink in content["sinks"]:
             if isinstance(sink, dict):
                 sink["features"] = features
+
+
+def _sink(output: str) -> Content:
+    if output == "-":
+        return {"type": "stdout"}
+    if output.startswith(_SCHEME):
+        return _topic_sink(output, "--output")
+    return {"path": output, "format": "parquet" if output.endswith((".parquet", ".pq")) else "json"}
+
+
+def _topic_sink(address: str, option: str) -> Content:
+    from counterfoil.connectors.kafka_settings import KafkaAddress
+
+    found = KafkaAddress.parse(address, option)
+    if len(found.topics) != 1:
+        raise ConfigurationError(f'{option}: found "{address}"; allowed: one topic')
+    return {"type": "kafka", "servers": found.servers, "topic": found.topics[0]}
+
+
+def _put_into_topics(content: Content, **values: object) -> None:
+    """Put the options that were given into every sink that is a topic."""
+    for sink in content.get("sinks") or ():
+        if isinstance(sink, dict) and sink.get("type") == "kafka":
+            _put(sink, "", **values)
 
 
 def register(application: typer.Typer, panel: str) -> None:
@@ -290,5 +412,7 @@ def register(application: typer.Typer, panel: str) -> None:
         "run --detector payments --input payments.ndjson --output decisions.ndjson --state state",
         "run --detector laundering --set window=10m --input transfers.txt --output -",
         "run run.yaml --log-format json --metrics-port 9400",
+        "run --detector payments --input kafka://localhost:9092/payments --output kafka://localhost:9092/decisions"
+        " --state state",
     )
     application.command("run", rich_help_panel=panel, epilog=epilog)(run)

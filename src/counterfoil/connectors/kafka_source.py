@@ -10,6 +10,7 @@ that was killed takes its partitions over again at once, and two of one folder c
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -199,6 +200,12 @@ class KafkaSource:
             for each in found
         }
 
+    def commit(self, places: Sequence[TopicPartition]) -> None:
+        """Commit positions of the group, sometime: they are a hint."""
+        if self._client is not None and places:
+            with contextlib.suppress(self._kafka.KafkaException):
+                self._client.commit(offsets=list(places), asynchronous=True)
+
     def _consumer(self, settings: Mapping[str, Any]) -> Consumer:
         merged = {
             **DEFAULTS,
@@ -252,7 +259,8 @@ class KafkaSource:
             self._take(client, [(each.topic, each.partition) for each in partitions])
 
     def _take(self, client: Consumer, mine: list[Partition]) -> None:
-        delivered = {each: offset for each, (offset, _) in self.committed(mine).items()}
+        committed = self.committed(mine)
+        delivered = {each: offset for each, (offset, _) in committed.items()}
         known_topics = {topic for topic, _ in self._next} | {
             topic for (topic, _), offset in delivered.items() if offset is not None
         }
@@ -269,7 +277,7 @@ class KafkaSource:
         self.observer.rebalanced(len(mine))
         _log.info("partitions assigned", partitions=len(mine), of=len(self.partitions))
         assert self._owner is not None
-        self._owner.assigned(delivered, {each: self._next[each] for each in mine})
+        self._owner.assigned(committed, {each: self._next[each] for each in mine})
 
     def _first(self, client: Consumer, partition: Partition, delivered: int | None, topic_known: bool) -> int:
         """Return where reading a partition begins."""
@@ -470,8 +478,8 @@ class KafkaSource:
         self._looked = now
         lags = {}
         for each in self._assigned:
-            known = self._client.get_watermark_offsets(self._kafka.TopicPartition(*each), cached=True)
-            if known and known[1] >= 0:
+            known: Any = self._client.get_watermark_offsets(self._kafka.TopicPartition(*each), cached=True)
+            if known is not None and known[1] >= 0:
                 lags[each] = max(0, known[1] - max(self._next[each], self._reached.get(each, 0)))
         self.observer.lag(lags)
 

@@ -137,13 +137,14 @@ class PartitionOwner(Protocol):
         """Take note that no partition is owned: nothing of them may be delivered any more."""
         ...
 
-    def assigned(self, delivered: Mapping[Partition, int | None], reached: Mapping[Partition, int]) -> None:
+    def assigned(self, delivered: Mapping[Partition, tuple[int | None, str]], reached: Mapping[Partition, int]) -> None:
         """Take over partitions.
 
         Parameters
         ----------
         delivered
-            For each partition that is owned now, up to where the group has delivered; None where it does not know.
+            For each partition that is owned now, up to where the group has delivered (None where it does not know), and
+            what was noted beside it.
         reached
             Up to where the state includes each of them.
         """

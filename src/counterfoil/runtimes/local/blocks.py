@@ -14,6 +14,7 @@ from counterfoil.runtimes.local.records import Records, encode_records, make_rec
 from counterfoil.runtimes.local.store import AlertUpdate, NewBlock
 
 if TYPE_CHECKING:
+    from counterfoil.connectors.partitions import Spans
     from counterfoil.decisions.decided import Decided
     from counterfoil.events.batch import Batch
     from counterfoil.events.dead_letters import DeadLetter
@@ -36,6 +37,9 @@ class Work:
     received: float
     """Monotonic seconds."""
     retried: Sequence[int] = field(default=())
+    spans: Spans | None = None
+    produced: float | None = None
+    """When the oldest record was written to its topic, in seconds since 1970."""
 
 
 def make_block(
@@ -68,6 +72,7 @@ def make_block(
         [vault.keep(letter) for letter in work.dead],
         alerts,
         work.retried,
+        work.spans,
     )
     return block, records
 

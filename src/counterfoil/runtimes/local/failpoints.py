@@ -49,6 +49,16 @@ FAIL_POINTS = (
 )
 """Every fail-point, in the order in which a run comes to them for the first time."""
 
+KAFKA_FAIL_POINTS = (
+    "delivery.begin.before",
+    "delivery.write.middle",
+    "delivery.commit.before",
+    "delivery.commit.after",
+    "delivery.reopen.before",
+    "delivery.reopen.after",
+)
+"""Fail-points that only a run with a topic as output comes to."""
+
 _armed: str | None = None
 _remaining = 0
 
@@ -66,10 +76,10 @@ def arm(target: str | None) -> None:
         _armed = None
         return
     name, _, count = target.partition(":")
-    if name not in FAIL_POINTS or not (count or "1").isdigit():
+    if name not in (*FAIL_POINTS, *KAFKA_FAIL_POINTS) or not (count or "1").isdigit():
         raise ConfigurationError(
             f"{VARIABLE}: found {target!r}; allowed: name:count with a name of runtimes/local/failpoints.py"
-            f" {nearest(name, FAIL_POINTS)}"
+            f" {nearest(name, (*FAIL_POINTS, *KAFKA_FAIL_POINTS))}"
         )
     _armed, _remaining = name, int(count or "1")
 

@@ -13,14 +13,17 @@ from counterfoil.connectors.parquet_file import ParquetFileSource
 from counterfoil.connectors.source import Chunk, Source
 from counterfoil.connectors.standard_input import PipeSource, StandardInputSource
 from counterfoil.connectors.text_file import TextFileSource, closed_object
-from counterfoil.errors import ConfigurationError, nearest
 from counterfoil.events.decode_delimited import DelimitedDecoder
 from counterfoil.events.decode_json import JsonDecoder
 from counterfoil.events.decode_table import TableDecoder
-from counterfoil.events.decoding import Decoded, DecoderSettings
+from counterfoil.events.decoding import Decoded
+from counterfoil.runtimes.local.decoders import decoder_settings
+
+__all__ = ["ChunkDecoder", "Input", "decoder_settings", "open_input"]
 
 if TYPE_CHECKING:
     from counterfoil.config import LimitsConfig, SourceConfig
+    from counterfoil.connectors.kafka_source import Observer
     from counterfoil.detector import Detector
     from counterfoil.events.identity import IdentityKey
 
@@ -42,7 +45,12 @@ class Input:
 
 
 def open_input(
-    config: SourceConfig, limits: LimitsConfig, detector: Detector, key: IdentityKey, growing: bool = False
+    config: SourceConfig,
+    limits: LimitsConfig,
+    detector: Detector,
+    key: IdentityKey,
+    growing: bool = False,
+    observer: Observer | None = None,
 ) -> Input:
     """Open the source that the settings name.
 
@@ -53,6 +61,8 @@ def open_input(
     growing
         Whether a later run goes on in the same file: a last line without a newline is left for it, unless it is one
         whole JSON object. A delimited line never shows that it is whole.
+    observer
+        ``type: kafka``: who wants to know of the group.
 
     Raises
     ------
@@ -65,45 +75,18 @@ def open_input(
         config = replace(config, format="json" if config.generate == "payments" else "lines")
         generated = (config.generate, config.count, config.rate, config.seed, config.customers, limits.batch_events)
         return Input(GeneratorSource(*generated), _text_decoder(config, limits, detector, key, b""))
+    if config.type == "kafka":
+        # Here, because a run that has nothing to do with Kafka need not know of it.
+        from counterfoil.runtimes.local.kafka_input import TopicsDecoder, kafka_source, topic_decoders  # noqa: PLC0415
+
+        decoders = topic_decoders(config, limits, detector, key)
+        return Input(kafka_source(config, limits, detector, observer), TopicsDecoder(decoders))
     if config.format == "parquet":
         assert config.path is not None
         table = TableDecoder(detector.schema, decoder_settings(config, limits, detector), key, detector.max_skew)
         return Input(ParquetFileSource(Path(config.path), limits.batch_events), _table_decoder(table))
     source = _text_source(config, limits, growing)
     return Input(source, _text_decoder(config, limits, detector, key, source.header))
-
-
-def decoder_settings(config: SourceConfig, limits: LimitsConfig, detector: Detector) -> DecoderSettings:
-    """Return how the source writes its events."""
-    kind = config.kind
-    if kind is None and config.format == "lines" and len(detector.schema.kinds) == 1:
-        kind = detector.schema.kinds[0].name
-    return DecoderSettings(
-        mapping=config.fields,
-        kind_field=config.kind_field,
-        kind=kind,
-        record_bytes_max=limits.record_bytes,
-        naive_utc=config.naive_utc,
-        delimiter=config.delimiter or (";" if config.format == "lines" else ","),
-        quote=None if config.format == "lines" else '"',
-        header=config.format == "csv",
-        fields=_line_fields(config, kind, detector) if config.format == "lines" else (),
-    )
-
-
-def _line_fields(config: SourceConfig, kind: str | None, detector: Detector) -> tuple[str, ...]:
-    """Return the names of a line's values: as configured, or the kind's id, time and fields in their order."""
-    if config.columns:
-        return config.columns
-    if kind is None:
-        raise ConfigurationError("source.columns: found nothing; allowed: the names of a line's values, in order")
-    if kind not in detector.schema.kind_index:
-        hint = nearest(kind, detector.schema.kind_index)
-        allowed = ", ".join(detector.schema.kind_index)
-        raise ConfigurationError(f"source.kind: found {kind!r}; allowed: {allowed}; {hint}".rstrip("; "))
-    found = detector.schema.kinds[detector.schema.kind_index[kind]]
-    names = [*([found.id] if found.id else []), found.time, *(field.name for field in found.fields)]
-    return tuple(config.fields.get(name, name) for name in names)
 
 
 def _text_source(config: SourceConfig, limits: LimitsConfig, growing: bool) -> TextFileSource | StandardInputSource:

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from counterfoil.connectors.partitions import PartitionedChunk
 from counterfoil.events.kinds import Schema
 from counterfoil.observability import Metrics, get_logger
 from counterfoil.rules.definition import Outcome
 from counterfoil.runtimes.local.blocks import Work, make_block
 from counterfoil.runtimes.local.channel import Channel, Closed
+from counterfoil.runtimes.local.messages import OutgoingAlert, Parcel
 from counterfoil.runtimes.local.records import FAILED, HIT, Records
 from counterfoil.runtimes.local.store import Group, NewBlock, SnapshotRecord
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from counterfoil.config import LimitsConfig
     from counterfoil.decisions.decided import Decided
     from counterfoil.runtimes.local.dead_letter_vault import DeadLetterVault
+    from counterfoil.runtimes.local.delivery import CommitProgress, Delivery
     from counterfoil.runtimes.local.inputs import Input
     from counterfoil.runtimes.local.outputs import LineSink
     from counterfoil.runtimes.local.snapshots import PendingSnapshot, Snapshots
@@ -79,6 +82,10 @@ class Parts:
     clock: Callable[[], int]
     with_features: bool
     on_group: Callable[[GroupReport], None] | None = None
+    delivery: Delivery | None = None
+    """Where decisions go to topics."""
+    progress: CommitProgress | None = None
+    """Who wants to know what is durable, where partitions are read and no topic is written."""
 
 
 class Pipeline:
@@ -112,8 +119,13 @@ class Pipeline:
         stopped
             Asked between batches.
         """
+        delivery = self._parts.delivery
+
+        def ended() -> bool:
+            return stopped() or (delivery is not None and delivery.failure is not None)
+
         threads = [
-            threading.Thread(target=self._guard, args=(self._read, feed, source, position_shift, stopped)),
+            threading.Thread(target=self._guard, args=(self._read, feed, source, position_shift, ended)),
             threading.Thread(target=self._guard, args=(self._commit,)),
         ]
         for thread in threads:
@@ -133,7 +145,11 @@ class Pipeline:
         try:
             step(*arguments)
         except Closed:
-            pass
+            delivery = self._parts.delivery
+            if delivery is not None and delivery.failure is not None:
+                self._failure = self._failure or delivery.failure
+                self._decoded.abort()
+                self._done.abort()
         except BaseException as error:
             self._failure = self._failure or error
             self._decoded.abort()
@@ -148,6 +164,9 @@ class Pipeline:
             chunk = feed.source.read(stopped)
             if chunk is None:
                 break
+            spans, produced = None, None
+            if isinstance(chunk, PartitionedChunk):
+                spans, produced = chunk.spans.shifted(shift), chunk.produced
             received = time.monotonic()
             decoded = feed.decode(chunk, chunk.position + shift, self._parts.clock())
             self._tell_of(decoded.unknown_fields)
@@ -164,6 +183,8 @@ class Pipeline:
                     chunk.next_position,
                     chunk.next_offset,
                     received,
+                    spans=spans,
+                    produced=produced,
                 )
             )
         self._decoded.finish()
@@ -287,10 +308,13 @@ class Committer:
         started = time.monotonic()
         alerts = parts.store.totals.alerts
         outputs = [record for sink in parts.sinks if (record := sink.sync()) is not None]
+        if parts.delivery is not None:
+            outputs.append(parts.delivery.record())
         totals = parts.store.commit(Group(self._blocks, outputs))
         committed = time.monotonic()
         metrics.step.labels("commit").observe(committed - started)
         self._write(totals.blocks)
+        self._send(totals.blocks)
         metrics.step.labels("output").observe(time.monotonic() - committed)
         self._groups += 1
         if self._groups % _TRIM_BLOCKS == 0:
@@ -301,6 +325,11 @@ class Committer:
         """Sync the outputs and record that they are."""
         parts = self.parts
         outputs = [record for sink in parts.sinks if (record := sink.sync(now=True)) is not None]
+        if parts.delivery is not None:
+            parts.delivery.finish()
+            outputs.append(parts.delivery.record())
+        if parts.progress is not None:
+            parts.progress.tell()
         parts.store.commit(Group(outputs=outputs))
         parts.store.trim_dead_letters(parts.limits.dead_letters)
 
@@ -316,6 +345,29 @@ class Committer:
                     version = parts.program.detector.version
                     encoded[sink.features] = sink.encoder.encode(records, block.decided_at, version)
                 sink.write(encoded[sink.features], first + index + 1)
+
+    def _send(self, blocks: int) -> None:
+        """Hand the group to the topics, or tell the source that it is durable."""
+        parts = self.parts
+        if parts.progress is not None:
+            for block in self._blocks:
+                moved = block.spans.next_offsets() if block.spans is not None else {}
+                parts.progress.advance(block.next_record, moved)
+        if parts.delivery is not None:
+            first = blocks - len(self._blocks)
+            parts.delivery.put([self._parcel(first + index, index) for index in range(len(self._blocks))])
+
+    def _parcel(self, number: int, index: int) -> Parcel:
+        block, work = self._blocks[index], self._batches[index].work
+        alerts = []
+        for update in block.alerts:
+            known = self.parts.store.alert(update.alert)
+            assert known is not None, "it was committed"
+            content = {**known.content, "position": known.position}
+            alerts.append(OutgoingAlert(update.alert, update.position, content))
+        version = self.parts.program.detector.version
+        places = (number, block.decided_at, version, block.next_record, block.spans, self._records[index])
+        return Parcel(*places, alerts, block.dead_letters, work.received, work.produced)
 
     def _report(self, committed: float, alerts: int) -> None:
         parts = self.parts

@@ -8,6 +8,7 @@ import signal
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -52,6 +53,8 @@ from counterfoil.runtimes.plan import CompiledProgram
 if TYPE_CHECKING:
     from counterfoil.decisions.decided import Decided
     from counterfoil.events.decoding import Decoded
+    from counterfoil.runtimes.local.delivery import CommitProgress, Delivery
+    from counterfoil.runtimes.local.kafka_metrics import KafkaMetrics
 
 CALLS = "calls"
 """The source that single events come from."""
@@ -146,6 +149,9 @@ class LocalRuntime:
         self._calls: SourceRecord | None = None
         self._astray = 0
         self._busy = 0.0
+        self._kafka: KafkaMetrics | None = None
+        self._delivery: Delivery | None = None
+        self._progress: CommitProgress | None = None
 
     # Opening and closing ---------------------------------------------------------------------------------------------
 
@@ -212,6 +218,7 @@ class LocalRuntime:
         for sink in self._sinks:
             sink.close()
         self._sinks = []
+        self._close_delivery()
         reach("close.before")
         self.store.close()
         self._lock.release()
@@ -244,19 +251,26 @@ class LocalRuntime:
         """
         self._check_astray()
         keep_freed_memory()
-        config = self.config
         stopped = stopped or threading.Event()
-        feed = feed or open_input(config.source, config.limits, self.detector, self.key, not self._temporary)
+        feed = feed or self.open_input()
         before, started = self.store.totals, time.monotonic()
         try:
             with _stop_on_signal(stopped):
                 record, shift = self._resume(feed)
                 self._open_sinks(record.source)
+                self._open_delivery(record, feed)
                 Pipeline(self._parts()).run(feed, record.source, shift, stopped.is_set)
             self._export(record.source)
         finally:
+            self._close_delivery()
             feed.source.close()
         return self._summary(before, self.store.totals, time.monotonic() - started, stopped.is_set())
+
+    def open_input(self) -> Input:
+        """Open the configured source; ``run`` takes it, and closes it."""
+        config = self.config
+        observer = self.kafka_metrics() if config.source.type == "kafka" else None
+        return open_input(config.source, config.limits, self.detector, self.key, not self._temporary, observer)
 
     # Single events ---------------------------------------------------------------------------------------------------
 
@@ -430,10 +444,45 @@ class LocalRuntime:
             sink.close()
         self._sinks = []
         for each in self.config.sinks:
-            if each.format == "json":
+            if each.format == "json" and each.type != "kafka":
                 path = STANDARD_OUTPUT if each.type == "stdout" or each.path is None else each.path
                 self._sinks.append(LineSink(path, each.features, self._encoder(each)))
                 self._sinks[-1].open(self.store, self.store.first_block_of(source))
+
+    def kafka_metrics(self) -> KafkaMetrics:
+        """Return the metrics of topics, which are made when they are first asked for."""
+        if self._kafka is None:
+            from counterfoil.runtimes.local.kafka_metrics import KafkaMetrics  # noqa: PLC0415 - see open_input
+
+            self._kafka = KafkaMetrics(self.metrics)
+        return self._kafka
+
+    def log_name(self) -> str:
+        """Return what the log is called where others must tell it from every other; it is made once."""
+        name = self.store.meta().get("log")
+        if name is None:
+            name = uuid.uuid4().hex
+            self.store.put_meta({"log": name})
+        return name
+
+    def _open_delivery(self, record: SourceRecord, feed: Input) -> None:
+        """Connect what is written to topics, and join the group of those that read them."""
+        partitioned = self.config.source.type == "kafka"
+        sinks = [sink for sink in self.config.sinks if sink.type == "kafka"]
+        if not sinks and not partitioned:
+            return
+        from counterfoil.runtimes.local.kafka import join_group, open_delivery  # noqa: PLC0415
+
+        if sinks:
+            encoders = [self._encoder(sink) for sink in sinks]
+            self._delivery = open_delivery(self, sinks, encoders, feed.source, record)
+        if partitioned:
+            self._progress = join_group(self, feed.source, record, self._delivery)
+
+    def _close_delivery(self) -> None:
+        delivery, self._delivery, self._progress = self._delivery, None, None
+        if delivery is not None:
+            delivery.close()
 
     def _encoder(self, sink: SinkConfig) -> LineEncoder:
         columns = zip(self.program.feature_names, self.program.feature_types, strict=True)
@@ -451,6 +500,8 @@ class LocalRuntime:
             self.clock,
             any(sink.features for sink in self.config.sinks),
             self._after_group,
+            self._delivery,
+            self._progress,
         )
 
     def _after_group(self, report: GroupReport) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 APPLICATION_ID = 0x43465431
 """``CFT1``: ``file counterfoil.sqlite`` and ``open`` tell our database from any other by it."""
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Rises when a table's meaning changes."""
 
 PAGE_SIZE = 32_768
@@ -62,6 +62,21 @@ CREATE TABLE contents (
     journal BLOB NOT NULL,
     decisions BLOB NOT NULL
 ) STRICT;
+
+CREATE TABLE spans (
+    block INTEGER PRIMARY KEY,
+    spans BLOB NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE partitions (
+    source INTEGER NOT NULL,
+    topic TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    next_offset INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (source, topic, partition)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE identity_runs (
     run INTEGER PRIMARY KEY,

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import xxhash
 
+from counterfoil.connectors.partitions import Partition, Spans
 from counterfoil.errors import CorruptionError, StorageError
 from counterfoil.runtimes.local import schema
 from counterfoil.runtimes.local.alerts import merge_alert
@@ -130,6 +131,8 @@ class NewBlock:
     alerts: Sequence[AlertUpdate] = ()
     retried: Sequence[int] = ()
     """Dead letters that this block retries."""
+    spans: Spans | None = None
+    """Where its records stood in the partitions of its source, where that has any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -482,6 +485,8 @@ class Store:
             "INSERT INTO contents VALUES (?, ?, ?)", (totals.blocks, block.journal, block.decisions)
         )
         reach("commit.blocks")
+        if block.spans is not None:
+            self._put_spans(totals.blocks, block.source, block.spans)
         self._identities.add(totals.blocks, totals.events, block.identities)
         self._put_dead_letters(totals.blocks, block)
         opened = self._put_alerts(totals.blocks, block.alerts)
@@ -494,6 +499,15 @@ class Store:
             totals.dead + dead,
             totals.alerts + opened,
             chain,
+        )
+
+    def _put_spans(self, block: int, source: int, spans: Spans) -> None:
+        """Record where a block's records stood, and up to where the log includes each partition."""
+        data = spans.encode()
+        self._connection.execute("INSERT INTO spans VALUES (?, ?, ?)", (block, data, checksum(block, data)))
+        rows = [(source, *partition, offset) for partition, offset in spans.next_offsets().items()]
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO partitions VALUES (?, ?, ?, ?, ?)", [(*row, checksum(*row)) for row in rows]
         )
 
     def _put_alerts(self, block: int, updates: Sequence[AlertUpdate]) -> int:
@@ -622,6 +636,24 @@ class Store:
         found = self._scalar("SELECT min(block) FROM blocks WHERE source = ?", (source,))
         return self.totals.blocks if found is None else int(found)
 
+    def positions(self, source: int) -> dict[Partition, int]:
+        """Return up to where the log includes each partition of a source."""
+        with _damage(self.path):
+            query = "SELECT * FROM partitions WHERE source = ? ORDER BY topic, partition"
+            rows = self._connection.execute(query, (source,)).fetchall()
+        for row in rows:
+            self._check(f"partition {row[1]}/{row[2]}", row[-1], *row[:-1])
+        return {(topic, partition): offset for _, topic, partition, offset, _ in rows}
+
+    def spans(self, block: int) -> Spans | None:
+        """Return where a block's records stood in partitions; None for a source that has none."""
+        with _damage(self.path):
+            row = self._connection.execute("SELECT spans, checksum FROM spans WHERE block = ?", (block,)).fetchone()
+        if row is None:
+            return None
+        self._check(f"the positions of block {block}", row[1], block, row[0])
+        return Spans.decode(row[0])
+
     def headers(self, start: int = 0, stop: int | None = None) -> Iterator[Header]:
         """Yield the headers of the blocks from ``start`` on."""
         columns = ", ".join(each.name for each in fields(Header))
@@ -691,6 +723,12 @@ class Store:
             for row in self._connection.execute(query, (first_block,)):
                 yield self._alert(row)
 
+    def alerts_of(self, block: int) -> Iterator[StoredAlert]:
+        """Yield the alerts that a block was the last to change."""
+        with _damage(self.path):
+            for row in self._connection.execute("SELECT * FROM alerts WHERE block = ? ORDER BY position", (block,)):
+                yield self._alert(row)
+
     def alert(self, alert: str) -> StoredAlert | None:
         """Return one alert."""
         with _damage(self.path):
@@ -702,12 +740,12 @@ class Store:
         alert, position, block, content, _ = row
         return StoredAlert(alert, position, block, json.loads(content))
 
-    def dead_letters(self, letter: int | None = None) -> Iterator[StoredDeadLetter]:
-        """Yield the dead letters, oldest first; or only one."""
+    def dead_letters(self, letter: int | None = None, block: int | None = None) -> Iterator[StoredDeadLetter]:
+        """Yield the dead letters, oldest first; or only one, or those of one block."""
         names = self.source_names()
-        query = "SELECT * FROM dead_letters WHERE ? IS NULL OR letter = ? ORDER BY letter"
+        query = "SELECT * FROM dead_letters WHERE ifnull(letter = ?1, 1) AND ifnull(block = ?2, 1) ORDER BY letter"
         with _damage(self.path):
-            for row in self._connection.execute(query, (letter, letter)):
+            for row in self._connection.execute(query, (letter, block)):
                 self._check(f"dead letter {row[0]}", row[-1], *row[1:9])
                 number, _, source, position, reason, detail, data, sealed, cut, retried, _ = row
                 flags = (bool(sealed), bool(cut), bool(retried))

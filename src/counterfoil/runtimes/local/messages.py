@@ -1,0 +1,195 @@
+"""What goes to topics, as messages: decisions one by one or packed, alerts, dead letters.
+
+Every message says where it comes from (topic, partition and offset of the event), so that readers can tell a repeat and
+a lost position can be found again from the topics alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from counterfoil.connectors.partitions import Partition, Spans
+
+if TYPE_CHECKING:
+    from counterfoil.runtimes.local.lines import LineEncoder
+    from counterfoil.runtimes.local.records import Records
+    from counterfoil.runtimes.local.store import NewDeadLetter, StoredDeadLetter
+
+SOURCE, IDENTIFIER, COUNT = "source", "id", "count"
+"""Names of headers."""
+PACKED_BYTES = 900_000
+"""Most bytes of a packed message: brokers take 1 MiB unless they are told otherwise."""
+
+Rows = npt.NDArray[np.int64]
+Header = tuple[str, bytes]
+
+
+@dataclass(slots=True)
+class Messages:
+    """Some messages for one topic."""
+
+    values: list[bytes] = field(default_factory=list)
+    keys: list[bytes] = field(default_factory=list)
+    headers: list[list[Header]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def add(self, value: bytes, key: bytes, headers: list[Header]) -> None:
+        """Add one."""
+        self.values.append(value)
+        self.keys.append(key)
+        self.headers.append(headers)
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingAlert:
+    """An alert as it stands after a decision that opened or extended it."""
+
+    alert: str
+    position: int
+    """Of that decision."""
+    content: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Parcel:
+    """What one block of the log has for topics."""
+
+    block: int
+    decided_at: int
+    version: str
+    next_record: int
+    spans: Spans | None
+    records: Records
+    alerts: Sequence[OutgoingAlert]
+    dead: Sequence[NewDeadLetter | StoredDeadLetter]
+    received: float | None = None
+    """When its records were read, in monotonic seconds…"""
+    produced: float | None = None
+    """…and when the oldest was written, in seconds since 1970."""
+
+
+def source_names(positions: Rows, spans: Spans | None) -> list[bytes]:
+    """Return where each position comes from: ``topic/partition/offset``, or the position where there is no topic."""
+    if spans is None:
+        return [b"%d" % position for position in positions.tolist()]
+    names = [f"{topic}/{partition}/".encode() for topic, partition in spans.partitions]
+    which, offsets = spans.places(positions)
+    if len(names) == 1:
+        name = names[0]
+        return [b"%b%d" % (name, offset) for offset in offsets.tolist()]
+    return [b"%b%d" % (names[place], offset) for place, offset in zip(which.tolist(), offsets.tolist(), strict=True)]
+
+
+def parse_source(text: bytes) -> tuple[Partition, int] | None:
+    """Return partition and offset of a ``source`` header; None where it is none of a topic.
+
+    Examples
+    --------
+    >>> parse_source(b"payments/3/17"), parse_source(b"17")
+    ((('payments', 3), 17), None)
+    """
+    topic, _, rest = text.decode("utf-8", "replace").partition("/")
+    partition, _, offset = rest.partition("/")
+    return ((topic, int(partition)), int(offset)) if partition.isdigit() and offset.isdigit() else None
+
+
+def decision_messages(parcel: Parcel, rows: Rows | None, encoder: LineEncoder) -> Messages:
+    """Return a message for each decision; ``rows`` says which, None for all."""
+    records = parcel.records if rows is None else parcel.records.take(rows)
+    lines = encoder.encode(records, parcel.decided_at, parcel.version).split(b"\n")
+    lines.pop()
+    sources = source_names(records.position, parcel.spans)
+    keys = _identifiers(records, sources)
+    headers = [[(IDENTIFIER, key), (SOURCE, source)] for key, source in zip(keys, sources, strict=True)]
+    return Messages(lines, keys, headers)
+
+
+def packed_messages(parcel: Parcel, rows: Rows | None, encoder: LineEncoder) -> Messages:
+    """Return messages of many lines each."""
+    records = parcel.records if rows is None else parcel.records.take(rows)
+    data = encoder.encode(records, parcel.decided_at, parcel.version)
+    found = Messages()
+    if not data:
+        return found
+    sources = source_names(records.position, parcel.spans)
+    first, start = 0, 0
+    while start < len(data):
+        end = len(data) if len(data) - start <= PACKED_BYTES else data.rfind(b"\n", start, start + PACKED_BYTES) + 1
+        if end <= start:
+            # A single line that is longer; the broker has the last word on it.
+            end = data.find(b"\n", start) + 1
+        part = data[start:end]
+        count = part.count(b"\n")
+        last = _furthest(records.position[first : first + count], parcel.spans) or sources[first + count - 1]
+        headers = [(COUNT, b"%d" % count), (IDENTIFIER, sources[first]), (SOURCE, last)]
+        found.add(part, sources[first], headers)
+        first, start = first + count, end
+    return found
+
+
+def _furthest(positions: Rows, spans: Spans | None) -> bytes | None:
+    """Return the last offset of each partition among some positions, with commas between them."""
+    if spans is None or not len(positions):
+        return None
+    which, offsets = spans.places(positions)
+    furthest = dict(zip(which.tolist(), offsets.tolist(), strict=True))
+    return b",".join(
+        f"{spans.partitions[place][0]}/{spans.partitions[place][1]}/{offset}".encode()
+        for place, offset in furthest.items()
+    )
+
+
+def alert_messages(alerts: Iterable[tuple[OutgoingAlert, Spans | None]]) -> Messages:
+    """Return a message for each alert, as it stands after the last of these changes."""
+    newest = {alert.alert: (alert, spans) for alert, spans in alerts}
+    found = Messages()
+    for alert, spans in newest.values():
+        key = alert.alert.encode()
+        source = source_names(np.array([alert.position], np.int64), spans)[0]
+        found.add(msgspec.json.encode(alert.content), key, [(IDENTIFIER, key), (SOURCE, source)])
+    return found
+
+
+def letter_messages(letters: Iterable[tuple[NewDeadLetter | StoredDeadLetter, Spans | None]]) -> Messages:
+    """Return a message for each dead letter: its bytes as they are kept, sealed where they may hold a card number."""
+    found = Messages()
+    for letter, spans in letters:
+        source = source_names(np.array([letter.position], np.int64), spans)[0]
+        headers = [
+            (IDENTIFIER, source),
+            (SOURCE, source),
+            ("reason", letter.reason.encode()),
+            ("detail", letter.detail.encode()),
+            ("sealed", b"true" if letter.sealed else b"false"),
+            ("cut", b"true" if letter.cut else b"false"),
+        ]
+        found.add(bytes(letter.bytes), source, headers)
+    return found
+
+
+def sources_of(headers: Iterable[Header] | None) -> Iterator[tuple[Partition, int]]:
+    """Yield the places that a message's headers name."""
+    for name, value in headers or ():
+        if name == SOURCE and value is not None:
+            for text in value.split(b","):
+                place = parse_source(text)
+                if place is not None:
+                    yield place
+
+
+def _identifiers(records: Records, sources: list[bytes]) -> list[bytes]:
+    """Return the id of each decided event; where its kind has none, where it comes from."""
+    heap = records.id_heap.tobytes()
+    starts, lengths = records.id_offset.tolist(), records.id_length.tolist()
+    return [
+        heap[start : start + length] if length >= 0 else source
+        for start, length, source in zip(starts, lengths, sources, strict=True)
+    ]
