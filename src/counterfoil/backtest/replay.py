@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from counterfoil.connectors.source import Chunk
     from counterfoil.decisions.decided import Decided
     from counterfoil.detector import Detector
+    from counterfoil.events.batch import Batch
     from counterfoil.events.decoding import Decoded
     from counterfoil.runtimes.local.inputs import ChunkDecoder
 
@@ -179,6 +180,8 @@ class Backtest:
         Hashes ids.
     on_progress
         Called after every batch.
+    on_decided
+        Called with every batch, what the detector made of it, and the labels of its decisions.
 
     Examples
     --------
@@ -201,6 +204,7 @@ class Backtest:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     key: IdentityKey = field(default_factory=IdentityKey)
     on_progress: Callable[[Progress], None] | None = None
+    on_decided: Callable[[Batch, Decided, Labels], None] | None = None
 
     def run(self) -> Result:
         """Replay everything once and return what was found.
@@ -311,6 +315,7 @@ class _Lane:
         self._labels: LabelReader | None = None
         self._words: WordReader | None = None
         self._columns = tuple(zip(self.program.feature_names, self.program.feature_types, strict=True))
+        self._on_decided = backtest.on_decided if main else None
         self._features = self._decisions = None
         if main and backtest.features is not None:
             self._features = stack.enter_context(ParquetOutput(backtest.features))
@@ -358,6 +363,8 @@ class _Lane:
         self.totals.after += len(rows) - len(chosen) - before
         amounts = None if self._value_row is None else batch.values[self._value_row, rows]
         self.measures.add(decided, chosen, times, labels, amounts, words)
+        if self._on_decided is not None:
+            self._on_decided(batch, decided, labels)
         if self._features is not None:
             self._features.write(feature_frame(batch, decided, chosen, self._columns))
         if self._decisions is not None:
