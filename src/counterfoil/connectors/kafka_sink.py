@@ -116,7 +116,8 @@ class KafkaWriter:
             "on_delivery": self._failures_of(self._opened),
         }
         if self._id is not None:
-            settings |= {"transactional.id": self._id, "transaction.timeout.ms": TRANSACTION_MS}
+            settings["transactional.id"] = self._id
+            settings.setdefault("transaction.timeout.ms", TRANSACTION_MS)
         try:
             self._producer = self._kafka.Producer(settings)
         except (self._kafka.KafkaException, TypeError, ValueError) as error:
