@@ -27,6 +27,30 @@ class InputFormat(StrEnum):
     PARQUET = "parquet"
 
 
+class RunFormat(StrEnum):
+    """How a source that is run holds events."""
+
+    JSON = "json"
+    LINES = "lines"
+    CSV = "csv"
+    PARQUET = "parquet"
+    DEBEZIUM = "debezium"
+    AVRO = "avro"
+    DEBEZIUM_AVRO = "debezium-avro"
+    JSON_SCHEMA = "json-schema"
+
+
+class RecordFormat(StrEnum):
+    """How a single record may be written; one of a CSV file is a line without its header."""
+
+    JSON = "json"
+    LINES = "lines"
+    DEBEZIUM = "debezium"
+    AVRO = "avro"
+    DEBEZIUM_AVRO = "debezium-avro"
+    JSON_SCHEMA = "json-schema"
+
+
 _SUFFIXES = {".csv": InputFormat.CSV, ".parquet": InputFormat.PARQUET, ".pq": InputFormat.PARQUET}
 _ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _LINE_SUFFIXES = {".txt": InputFormat.LINES, ".lines": InputFormat.LINES}
@@ -51,6 +75,40 @@ Format = Annotated[
         "--format",
         help="json: one object a line. lines: delimited values without a header. csv: with one. "
         "Left out, the file's name decides.",
+    ),
+]
+RunFormats = Annotated[
+    RunFormat | None,
+    typer.Option(
+        "--format",
+        help="json: one object a line. lines: delimited values without a header. csv: with one. debezium: changes of "
+        "rows as JSON; debezium-avro: as Avro. avro: container files, or records with a number in --registry. "
+        "json-schema: JSON with one. Left out, the file's name decides.",
+    ),
+]
+Registry = Annotated[
+    str | None, typer.Option("--registry", metavar="URL", help="avro, json-schema: where schemas are asked for.")
+]
+SchemaFile = Annotated[
+    str | None,
+    typer.Option("--schema", metavar="FILE", help="avro: the one schema of all records, which then name none."),
+]
+Operation = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--operation",
+        metavar="CHANGE=KIND",
+        help="debezium: the event kind of a create, snapshot, update, delete, truncate or message; or ignore. "
+        "May be repeated.",
+    ),
+]
+Encodings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--encoding",
+        metavar="COLUMN=HOW",
+        help="debezium: how a column is written where the records do not say so: decimal(2), days, millis, micros, "
+        "nanos, date. May be repeated.",
     ),
 ]
 Delimiter = Annotated[
@@ -143,6 +201,13 @@ def format_of(path: str, given: InputFormat | None) -> InputFormat:
         return given
     suffix = Path(path).suffix.lower()
     return _SUFFIXES.get(suffix) or _LINE_SUFFIXES.get(suffix) or InputFormat.JSON
+
+
+def run_format_of(path: str, given: RunFormat | None) -> RunFormat:
+    """Return the format of what is run: see ``format_of``."""
+    if given is None and Path(path).suffix.lower() == ".avro":
+        return RunFormat.AVRO
+    return given or RunFormat(format_of(path, None).value)
 
 
 def pairs(texts: Iterable[str] | None, option: str) -> dict[str, str]:

@@ -210,7 +210,11 @@ class TopicReader:
             self._assigned |= new
 
     def _next(self) -> Iterator[TopicMessage]:
-        for message in self._consumer.consume(_MESSAGES, _LOOK_SECONDS):
+        # `consume` alone would wait for as many as it may return.
+        first = self._consumer.poll(_LOOK_SECONDS)
+        if first is None:
+            return
+        for message in (first, *self._consumer.consume(_MESSAGES, 0)):
             if message.error() is None:
                 yield _plain(message)
             elif self._troubles.hopeless or message.error().fatal():

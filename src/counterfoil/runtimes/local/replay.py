@@ -21,6 +21,7 @@ from counterfoil.connectors.text_file import TextFileSource
 from counterfoil.detector_file import read_detector
 from counterfoil.errors import ConfigurationError, DefinitionError, InputError, nearest
 from counterfoil.events.identity import IdentityKey
+from counterfoil.events.record_batch import RecordBatch
 from counterfoil.runtimes.local.decoders import decoder_settings
 from counterfoil.runtimes.local.inputs import open_input
 
@@ -160,6 +161,7 @@ class Replay:
         """Return a chunk's records as lines."""
         if isinstance(chunk.data, pl.DataFrame):
             return table_lines(chunk.data)
+        assert not isinstance(chunk.data, RecordBatch), "a file of lines or a table"
         data = bytes(chunk.data)
         if not self._header:
             return data.replace(b"\r\n", b"\n") if b"\r\n" in data else data
