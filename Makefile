@@ -16,7 +16,7 @@ CODE := src tests benchmarks
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test bench lint format crash lock clean
+.PHONY: help venv demo test bench lint format crash crash-kafka lock clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ lint: venv  ## Check style, format, types and the direction of imports
 format: venv  ## Put the code into its one format
 	@$(BIN)/ruff check --fix --exit-zero --select I $(CODE)
 	@$(BIN)/ruff format $(CODE)
+
+crash-kafka: venv  ## Kill runs between topics for ROUNDS rounds and read what they have written
+	@$(BIN)/python -m tests.crash.kafka_campaign --rounds $(ROUNDS)
 
 crash: venv  ## Kill the detector ROUNDS times at random instants and compare the decision logs
 	@$(BIN)/python -m tests.crash.campaign --rounds $(ROUNDS)

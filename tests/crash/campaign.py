@@ -35,12 +35,21 @@ CRASHES = (1, 1, 1, 2, 3)
 
 
 class CrashServer:
-    """The warm process that forks the runs; as a context manager."""
+    """The warm process that forks the runs; as a context manager.
+
+    Parameters
+    ----------
+    module
+        What it runs.
+    """
+
+    def __init__(self, module: str = "tests.crash.server") -> None:
+        self._module = module
 
     def __enter__(self) -> CrashServer:
         root = Path(__file__).resolve().parents[2]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.server"],
+            [sys.executable, "-m", self._module],
             cwd=root,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
