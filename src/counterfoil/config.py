@@ -21,8 +21,10 @@ import yaml
 from counterfoil.errors import ConfigurationError, Problem, nearest
 
 Settings = TypeVar("Settings")
-KAFKA_FORMATS = ("json", "lines")
+KAFKA_FORMATS = ("json", "lines", "debezium", "avro", "debezium-avro", "json-schema")
 """What a record of a topic may be written in."""
+REGISTRY_FORMATS = ("avro", "debezium-avro", "json-schema")
+"""Those whose records name a schema."""
 _ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -69,6 +71,36 @@ def setting(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryConfig:
+    """Where the schemas of records stand that name theirs by a number."""
+
+    url: str | None = setting(None)
+    """``http://HOST:PORT`` or ``https://…`` of a registry with Confluent's interface; Apicurio's has the path
+    ``/apis/ccompat/v7``."""
+    user: str | None = setting(None)
+    """Who we are, where the registry asks for a user and a password."""
+    password: Secret | None = setting(None)
+    """The user's password, as ``${NAME}``."""
+    password_file: str | None = setting(None)
+    """A file that holds the password, instead."""
+    token: Secret | None = setting(None)
+    """A bearer token, as ``${NAME}``, where the registry asks for one."""
+    token_file: str | None = setting(None)
+    """A file that holds the token, instead."""
+    authority_file: str | None = setting(None)
+    """Certificates that are trusted, in PEM form; None for those of the system."""
+    certificate_file: str | None = setting(None)
+    """Our own certificate in PEM form, where the registry asks for one."""
+    key_file: str | None = setting(None)
+    """Its private key; None where it stands in the same file."""
+    timeout_seconds: float = setting(10.0, minimum=0.1, maximum=600.0)
+    """Seconds that one request may take."""
+    wait_seconds: float = setting(30.0, minimum=0.0, maximum=86_400.0)
+    """Seconds that a run waits for a registry that does not answer, before it ends with an error. No record is
+    skipped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TopicConfig:
     """A topic to read; what is left out is as the source says it."""
 
@@ -78,7 +110,7 @@ class TopicConfig:
     """The event kind of every record."""
     kind_field: str | None = setting(None)
     """The field that names the event kind."""
-    format: str | None = setting(None, choices=("json", "lines"))
+    format: str | None = setting(None, choices=KAFKA_FORMATS)
     """How its records are written."""
     fields: Mapping[str, str] = setting(default_factory=dict)
     """Foreign names: the detector's name of a field, and the topic's name of it."""
@@ -86,6 +118,10 @@ class TopicConfig:
     """``lines`` only: the name of each value in a record, in order."""
     delimiter: str | None = setting(None)
     """``lines`` only: the one character between values."""
+    operations: Mapping[str, str] = setting(default_factory=dict)
+    """``debezium``: of some changes the event kind; see ``source.operations``."""
+    encodings: Mapping[str, str] = setting(default_factory=dict)
+    """``debezium``: how columns are written; see ``source.encodings``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +132,10 @@ class SourceConfig:
     """A file, standard input, the built-in generator, or topics of Kafka."""
     path: str | None = setting(None)
     """The file to read; required for ``type: file``."""
-    format: str = setting("json", choices=("json", "lines", "csv", "parquet"))
-    """``json``: one object a line. ``lines``: delimited values without a header. ``csv``: with a header line."""
+    format: str = setting("json", choices=(*KAFKA_FORMATS, "csv", "parquet"))
+    """``json``: one object a line. ``lines``: delimited values without a header. ``csv``: with a header line.
+    ``debezium``: changes of rows as JSON; ``debezium-avro``: as Avro. ``avro``: container files, or records that name
+    their schema in a registry. ``json-schema``: JSON that does."""
     kind: str | None = setting(None)
     """The event kind of every record; None where a field of the record names it."""
     kind_field: str = setting("kind")
@@ -110,6 +148,17 @@ class SourceConfig:
     """``lines`` and ``csv``: the one character between values; None for ``;`` in lines and ``,`` in CSV."""
     naive_utc: bool = setting(False)
     """Whether a time without a zone is UTC; else its record is a dead letter."""
+    operations: Mapping[str, str] = setting(default_factory=dict)
+    """``debezium``: the kind of ``create``, ``snapshot``, ``update``, ``delete``, ``truncate`` and ``message``, or
+    ``ignore``. Left out, a creation and a snapshot are of the row's kind, an update and a deletion of the kinds
+    ``KIND_update`` and ``KIND_delete``."""
+    encodings: Mapping[str, str] = setting(default_factory=dict)
+    """``debezium``: how a column is written where the records do not say so: ``decimal(2)`` for base64 with two digits,
+    ``days``, ``millis``, ``micros`` or ``nanos`` for numbers, ``date`` for a day as text."""
+    schema_file: str | None = setting(None)
+    """``avro`` and ``debezium-avro``: a file with the one schema of all records, which then name none."""
+    registry: RegistryConfig = setting(default_factory=RegistryConfig)
+    """Where schemas are asked for."""
     generate: str = setting("payments", choices=("payments", "transfers"))
     """``type: generator``: what it makes."""
     count: int = setting(100_000, minimum=1, maximum=10**12)
@@ -329,8 +378,11 @@ def _across(config: RunConfig) -> Iterator[Problem]:
     if config.source.type == "file" and not config.source.path:
         yield Problem("source.path", "nothing", "the path of a file", "or set source.type to stdin or generator")
     yield from _kafka_source(config.source)
-    if config.source.type == "stdin" and config.source.format == "parquet":
-        yield Problem("source.format", '"parquet"', "json, lines or csv on standard input", "name the file instead")
+    if config.source.type == "stdin" and config.source.format in {"parquet", "avro", "debezium-avro"}:
+        allowed = "json, lines, csv or debezium on standard input"
+        yield Problem("source.format", f'"{config.source.format}"', allowed, "name the file instead")
+    if config.source.type != "kafka" and config.source.format == "json-schema":
+        yield Problem("source.format", '"json-schema"', "another format: this one is for topics")
     if config.source.delimiter is not None and len(config.source.delimiter.encode()) != 1:
         yield Problem("source.delimiter", repr(config.source.delimiter), "one ASCII character")
     for index, sink in enumerate(config.sinks):
@@ -352,6 +404,8 @@ def _kafka_source(source: SourceConfig) -> Iterator[Problem]:
         if (topic.format or source.format) not in KAFKA_FORMATS:
             found = f'"{topic.format or source.format}"'
             yield Problem(f"source.topics[{index}].format", found, ", ".join(KAFKA_FORMATS))
+        elif (topic.format or source.format) in REGISTRY_FORMATS and not source.registry.url and not source.schema_file:
+            yield Problem("source.registry.url", "nothing", "the address of the schema registry", "or --registry URL")
     names = [topic.name for topic in source.topics]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield Problem("source.topics", f'"{name}" twice', "each topic once")

@@ -6,7 +6,6 @@ import os
 import sys
 from collections import Counter, deque
 from collections.abc import Iterable
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +15,7 @@ from counterfoil.cli.console import examples, messages, output, write_json
 from counterfoil.cli.options import (
     Columns,
     Delimiter,
+    Encodings,
     Json,
     JsonLines,
     Kind,
@@ -23,6 +23,10 @@ from counterfoil.cli.options import (
     Limit,
     Map,
     NaiveUtc,
+    Operation,
+    RecordFormat,
+    Registry,
+    SchemaFile,
     SecretEnvironment,
     Set,
     State,
@@ -37,13 +41,6 @@ from counterfoil.words import counted
 
 if TYPE_CHECKING:
     from counterfoil.runtimes.local.store import StoredDeadLetter
-
-
-class RecordFormat(StrEnum):
-    """How a record stands in its dead letter; one of a CSV file is a line without its header."""
-
-    JSON = "json"
-    LINES = "lines"
 
 
 dead_letters = typer.Typer(no_args_is_help=True, help="Look at records that could not be read, and try them again.")
@@ -162,6 +159,10 @@ def retry(
     columns: Columns = None,
     delimiter: Delimiter = None,
     naive_utc: NaiveUtc = False,
+    registry: Registry = None,
+    schema_file: SchemaFile = None,
+    operations: Operation = None,
+    encodings: Encodings = None,
     settings: Set = None,
     shards: Annotated[int, typer.Option("--shards", min=1, max=1024, help="As in the run.")] = 1,
     secret_env: SecretEnvironment = None,
@@ -171,7 +172,15 @@ def retry(
 
     They take new positions at the end of the log. No run may be using the folder meanwhile.
     """
-    from counterfoil.config import LimitsConfig, RunConfig, Secret, SinkConfig, SourceConfig, StateConfig
+    from counterfoil.config import (
+        LimitsConfig,
+        RegistryConfig,
+        RunConfig,
+        Secret,
+        SinkConfig,
+        SourceConfig,
+        StateConfig,
+    )
     from counterfoil.observability import configure_logs
     from counterfoil.runtimes.local.runtime import LocalRuntime
 
@@ -196,6 +205,10 @@ def retry(
             columns=tuple(columns.split(",")) if columns else (),
             delimiter=delimiter,
             naive_utc=naive_utc,
+            registry=RegistryConfig(url=registry),
+            schema_file=schema_file,
+            operations=pairs(operations, "--operation"),
+            encodings=pairs(encodings, "--encoding"),
         ),
         sinks=tuple(SinkConfig(type="file", path=each) for each in outputs or ()),
         state=StateConfig(folder=str(state), accept_detector=accept_detector),

@@ -14,15 +14,19 @@ from counterfoil.cli.console import examples, messages
 from counterfoil.cli.options import (
     Columns,
     Delimiter,
-    Format,
+    Encodings,
     KafkaSettings,
     Kind,
     Map,
+    Operation,
+    Registry,
+    RunFormats,
+    SchemaFile,
     SecretEnvironment,
     Set,
     check_folder,
-    format_of,
     pairs,
+    run_format_of,
     secret_of,
 )
 from counterfoil.cli.signals import quiet_end
@@ -147,12 +151,10 @@ def run(
     ] = None,
     topic_kinds: Annotated[
         list[str] | None,
-        typer.Option(
-            "--topic-kind", metavar="TOPIC=KIND", help="The event kind of a topic's records. Repeatable."
-        ),
+        typer.Option("--topic-kind", metavar="TOPIC=KIND", help="The event kind of a topic's records. Repeatable."),
     ] = None,
     kafka: KafkaSettings = None,
-    form: Format = None,
+    form: RunFormats = None,
     kind: Kind = None,
     kind_field: Annotated[
         str | None, typer.Option("--kind-field", help="The field that names the event kind in a mixed source.")
@@ -163,6 +165,10 @@ def run(
     naive_utc: Annotated[
         bool | None, typer.Option("--naive-utc/--no-naive-utc", help="Take times without a zone as UTC.")
     ] = None,
+    registry: Registry = None,
+    schema_file: SchemaFile = None,
+    operations: Operation = None,
+    encodings: Encodings = None,
     settings: Set = None,
     shards: Annotated[int | None, typer.Option(min=1, max=1024, help="Parts that state is divided into.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, max=1024, help="Threads that decide.")] = None,
@@ -194,6 +200,15 @@ def run(
         delimiter=delimiter,
         naive_utc=naive_utc,
     )
+    _put(
+        content,
+        "source",
+        schema_file=schema_file,
+        operations=None if operations is None else pairs(operations, "--operation"),
+        encodings=None if encodings is None else pairs(encodings, "--encoding"),
+    )
+    if registry is not None:
+        _put(content.setdefault("source", {}), "registry", url=registry)
     properties = pairs(kafka, "--kafka") or None
     _put_topics(content, topic_kinds)
     _put(content, "source", group=group, start=start, until_end=until_end, accept_gap=accept_gap)
@@ -347,7 +362,7 @@ def _put_source(content: Content, source: str | None, form: Any) -> None:
     elif source is not None:
         _put(content, "source", type="file", path=source)
     if source is not None or form is not None:
-        _put(content, "source", format=format_of(source or "", form).value)
+        _put(content, "source", format=run_format_of(source or "", form).value)
 
 
 def _put_topics(content: Content, kinds: list[str] | None) -> None:

@@ -8,13 +8,15 @@ from typing import Protocol
 
 import polars as pl
 
+from counterfoil.events.record_batch import RecordBatch
+
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """Some whole records, and where reading goes on after them."""
 
-    data: bytes | bytearray | memoryview | pl.DataFrame
-    """Lines, or rows of a table."""
+    data: bytes | bytearray | memoryview | pl.DataFrame | RecordBatch
+    """Lines, rows of a table, or records of a binary format."""
     position: int
     """Input position of the first record: its line or row number, from 0."""
     next_position: int

@@ -52,6 +52,18 @@ class ReasonCode(StrEnum):
     MONEY_RANGE = "money_range"
     """An amount is beyond 2^53 - 1 minor units."""
     NEGATIVE_AMOUNT = "negative_amount"
+    INVALID_AVRO = "invalid_avro"
+    """The bytes are not what the schema says: too few, too many, or no branch of a union."""
+    NO_SCHEMA_ID = "no_schema_id"
+    """The record does not begin with the zero byte and the schema's number that a schema registry asks for."""
+    UNKNOWN_SCHEMA = "unknown_schema"
+    """The schema registry does not know the record's schema."""
+    INCOMPATIBLE_SCHEMA = "incompatible_schema"
+    """The record's schema lacks what the detector requires, or has it as something that no value can be made of."""
+    INVALID_ENVELOPE = "invalid_envelope"
+    """The record is JSON, but no change event of Debezium."""
+    UNMAPPED_OPERATION = "unmapped_operation"
+    """The change (an update, a delete, …) has no event kind, and nobody said that it is to be ignored."""
 
 
 @dataclass(frozen=True, slots=True)

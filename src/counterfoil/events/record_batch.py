@@ -64,6 +64,26 @@ class RecordBatch:
         np.cumsum(np.maximum(length[:-1], 0) + 1, out=start[1:])
         return cls(data, start, length, np.arange(first_position, first_position + size, dtype=np.int64))
 
+    @classmethod
+    def joined(cls, batches: Sequence[RecordBatch]) -> RecordBatch:
+        r"""Return the records of some batches as one.
+
+        Examples
+        --------
+        >>> both = RecordBatch.joined([RecordBatch.of([b"a", b"b"]), RecordBatch.of([b"c"], 2)])
+        >>> both.data, both.start.tolist(), both.position.tolist()
+        (b'a\nb\nc', [0, 2, 4], [0, 1, 2])
+        """
+        if len(batches) == 1:
+            return batches[0]
+        before = np.cumsum([0] + [len(batch.data) + 1 for batch in batches])
+        return cls(
+            _NEWLINE.join([batch.data for batch in batches]),
+            np.concatenate([batch.start + shift for batch, shift in zip(batches, before, strict=False)]),
+            np.concatenate([batch.length for batch in batches]),
+            np.concatenate([batch.position for batch in batches]),
+        )
+
 
 class RecordDecoder(Protocol):
     """Turns records into events and dead letters. It never raises on account of what a record holds."""

@@ -113,7 +113,13 @@ def _replace_cards(
 
 
 def dead_letters_of(
-    fields: FieldMap, rows: Rows, records: Bytes, values: Bytes, first_position: int, columns: int = 0
+    fields: FieldMap,
+    rows: Rows,
+    records: Bytes,
+    values: Bytes,
+    first_position: int,
+    columns: int = 0,
+    describe: Describer | None = None,
 ) -> list[DeadLetter]:
     """Return the dead letters of the records that a kernel refused.
 
@@ -129,10 +135,12 @@ def dead_letters_of(
         The position of the first record.
     columns
         How many fields a delimited line must have.
+    describe
+        Says what is wrong, where the format has more to say than the text formats.
     """
     if not rows.counters[COUNT_FAULTS]:
         return []
-    describe = _Describer(fields, values, columns)
+    describe = describe or Describer(fields, values, columns)
     letters = []
     for fault in rows.faults[: rows.counters[COUNT_FAULTS]].tolist():
         reason = REASONS[fault[FAULT_REASON] - 1]
@@ -150,8 +158,18 @@ def _instant_text(micros: int) -> str:
     return f"{instant.isoformat()}Z"
 
 
-class _Describer:
-    """Says in words what is wrong with a record."""
+class Describer:
+    """Says in words what is wrong with a record.
+
+    Parameters
+    ----------
+    fields
+        The source's fields.
+    data
+        The buffer that faults refer to.
+    columns
+        How many fields a delimited line must have.
+    """
 
     def __init__(self, fields: FieldMap, data: Bytes, columns: int) -> None:
         self.fields = fields
@@ -162,6 +180,7 @@ class _Describer:
         self.cards = {settings.mapping.get(name, name) for name in cards}
 
     def __call__(self, reason: ReasonCode, fault: list[int]) -> str:
+        """Return what is wrong, for people."""
         where = f"byte {fault[FAULT_VALUE_START] - fault[FAULT_START]}"
         expected = Expected(fault[FAULT_EXPECTED])
         size = fault[FAULT_END] - fault[FAULT_START]
@@ -190,9 +209,9 @@ class _Describer:
             case ReasonCode.MISSING_KIND | ReasonCode.MISSING_ID | ReasonCode.MISSING_TIME | ReasonCode.MISSING_FIELD:
                 return f"{name}: missing, null or empty"
             case _:
-                return f"{name}: found {self.found(name, fault)}; {self.allowed(reason, name, fault)}"
+                return f"{name}: found {self._found(name, fault)}; {self._allowed(reason, name, fault)}"
 
-    def found(self, name: str, fault: list[int]) -> str:
+    def _found(self, name: str, fault: list[int]) -> str:
         """Return what stood there, cut short; never what stood in a card field."""
         if name in self.cards:
             return "something that is not shown"
@@ -203,7 +222,7 @@ class _Describer:
         # The escapes of JSON stand there as they were written.
         return repr(text + "…" if end - start > _SHOWN_MAX else text).replace("\\\\", "\\")
 
-    def allowed(self, reason: ReasonCode, name: str, fault: list[int]) -> str:
+    def _allowed(self, reason: ReasonCode, name: str, fault: list[int]) -> str:
         match reason:
             case ReasonCode.UNKNOWN_KIND:
                 return f"allowed: {', '.join(self.fields.schema.kind_index)}"
@@ -212,7 +231,7 @@ class _Describer:
             case ReasonCode.BAD_TIME:
                 return "allowed: RFC 3339 with a zone, RFC 850 or an epoch number"
             case ReasonCode.TIME_RANGE:
-                return f"allowed: {self.times(name, fault)}"
+                return f"allowed: {self._times(name, fault)}"
             case ReasonCode.TIME_SKEW:
                 return "allowed: no further ahead of its arrival than max_skew"
             case ReasonCode.NUMBER_RANGE:
@@ -220,13 +239,13 @@ class _Describer:
             case ReasonCode.MONEY_RANGE:
                 return f"allowed: no more than {MONEY_LIMIT} minor units"
             case ReasonCode.MONEY_PRECISION:
-                return f"allowed: no fraction of the minor unit{self.scale(name, fault)}"
+                return f"allowed: no fraction of the minor unit{self._scale(name, fault)}"
             case ReasonCode.NEGATIVE_AMOUNT:
                 return "allowed: zero or more"
             case _:
-                return f"allowed: {self.type_of(name, fault)}"
+                return f"allowed: {self._type_of(name, fault)}"
 
-    def times(self, name: str, fault: list[int]) -> str:
+    def _times(self, name: str, fault: list[int]) -> str:
         """Return the bounds of a time as dates; the last one is included."""
         own = self.fields.schema.kinds[fault[FAULT_KIND]].time
         low, high = TIME_MIN, TIME_MAX
@@ -234,16 +253,16 @@ class _Describer:
             low, high = self.settings.time_min, self.settings.time_max
         return f"{_instant_text(low)} to {_instant_text(high)}"
 
-    def scale(self, name: str, fault: list[int]) -> str:
-        for each in self.columns(name, fault):
+    def _scale(self, name: str, fault: list[int]) -> str:
+        for each in self._columns(name, fault):
             return f", which has {each.scale} digits"
         return ""
 
-    def type_of(self, name: str, fault: list[int]) -> str:
-        types = sorted({each.type.value for each in self.columns(name, fault)})
+    def _type_of(self, name: str, fault: list[int]) -> str:
+        types = sorted({each.type.value for each in self._columns(name, fault)})
         return " or ".join(types) or "an id: a string or a whole number"
 
-    def columns(self, name: str, fault: list[int]) -> list[Field]:
+    def _columns(self, name: str, fault: list[int]) -> list[Field]:
         kind = self.fields.schema.kinds[fault[FAULT_KIND]]
         mapping = self.settings.mapping
         shared = self.fields.schema.column_index

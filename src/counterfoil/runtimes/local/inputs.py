@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
+from counterfoil.connectors.avro_file import AvroFileSource
 from counterfoil.connectors.generator import GeneratorSource
 from counterfoil.connectors.parquet_file import ParquetFileSource
 from counterfoil.connectors.source import Chunk, Source
@@ -16,8 +17,10 @@ from counterfoil.connectors.text_file import TextFileSource, closed_object
 from counterfoil.events.decode_delimited import DelimitedDecoder
 from counterfoil.events.decode_json import JsonDecoder
 from counterfoil.events.decode_table import TableDecoder
-from counterfoil.events.decoding import Decoded
+from counterfoil.events.decoding import Decoded, Decoder
+from counterfoil.events.record_batch import RecordBatch
 from counterfoil.runtimes.local.decoders import decoder_settings
+from counterfoil.runtimes.local.record_decoders import avro_decoder, debezium_decoder
 
 __all__ = ["ChunkDecoder", "Input", "decoder_settings", "open_input"]
 
@@ -81,12 +84,28 @@ def open_input(
 
         decoders = topic_decoders(config, limits, detector, key)
         return Input(kafka_source(config, limits, detector, observer), TopicsDecoder(decoders))
+    if config.format in {"avro", "debezium-avro"}:
+        return _avro_input(config, limits, detector, key)
     if config.format == "parquet":
         assert config.path is not None
         table = TableDecoder(detector.schema, decoder_settings(config, limits, detector), key, detector.max_skew)
         return Input(ParquetFileSource(Path(config.path), limits.batch_events), _table_decoder(table))
     source = _text_source(config, limits, growing)
     return Input(source, _text_decoder(config, limits, detector, key, source.header))
+
+
+def _avro_input(config: SourceConfig, limits: LimitsConfig, detector: Detector, key: IdentityKey) -> Input:
+    assert config.path is not None
+    source = AvroFileSource(Path(config.path), limits.batch_events)
+    decoder = avro_decoder(config, limits, detector, key, source.schema)
+    source.split_with(decoder.split)
+
+    def decode(chunk: Chunk, first_position: int, arrival: int) -> Decoded:
+        assert isinstance(chunk.data, RecordBatch)
+        records = replace(chunk.data, position=chunk.data.position + (first_position - chunk.position))
+        return decoder.decode_records(records, arrival)
+
+    return Input(source, decode)
 
 
 def _text_source(config: SourceConfig, limits: LimitsConfig, growing: bool) -> TextFileSource | StandardInputSource:
@@ -98,7 +117,7 @@ def _text_source(config: SourceConfig, limits: LimitsConfig, growing: bool) -> T
     path = Path(config.path)
     if path.is_fifo():
         return PipeSource(path, *bounds, header=header)
-    whole = None if not growing else closed_object if config.format == "json" else _never
+    whole = None if not growing else closed_object if config.format in {"json", "debezium"} else _never
     return TextFileSource(path, *bounds, header=header, whole=whole)
 
 
@@ -112,12 +131,16 @@ def _text_decoder(
 ) -> ChunkDecoder:
     settings = decoder_settings(config, limits, detector)
     arguments = (detector.schema, settings, key, detector.max_skew)
-    decoder = JsonDecoder(*arguments) if config.format == "json" else DelimitedDecoder(*arguments)
+    decoder: Decoder
+    if config.format == "debezium":
+        decoder = debezium_decoder(config, limits, detector, key)
+    else:
+        decoder = JsonDecoder(*arguments) if config.format == "json" else DelimitedDecoder(*arguments)
     if isinstance(decoder, DelimitedDecoder) and settings.header:
         decoder.read_header(header)
 
     def decode(chunk: Chunk, first_position: int, arrival: int) -> Decoded:
-        assert not isinstance(chunk.data, pl.DataFrame)
+        assert not isinstance(chunk.data, pl.DataFrame | RecordBatch)
         return decoder.decode(chunk.data, first_position, arrival)
 
     return decode

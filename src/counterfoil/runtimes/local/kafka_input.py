@@ -7,18 +7,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import polars as pl
-
 from counterfoil.connectors.kafka_source import KafkaSource, KafkaSourceSettings, Observer
 from counterfoil.connectors.partitions import PartitionedChunk
+from counterfoil.connectors.schema_registry import SchemaRegistry
 from counterfoil.connectors.source import Chunk
 from counterfoil.errors import ConfigurationError, nearest
 from counterfoil.events.batch import Batch
-from counterfoil.events.decode_delimited import DelimitedDecoder
-from counterfoil.events.decode_json import JsonDecoder
 from counterfoil.events.decoding import Decoded
-from counterfoil.events.record_batch import RecordBatch, RecordDecoder, TextRecords
-from counterfoil.runtimes.local.decoders import decoder_settings
+from counterfoil.events.record_batch import RecordBatch, RecordDecoder
+from counterfoil.events.schemas import SchemaSource
+from counterfoil.runtimes.local.record_decoders import record_decoder
 
 if TYPE_CHECKING:
     from counterfoil.config import LimitsConfig, SourceConfig, TopicConfig
@@ -57,12 +55,18 @@ def group_of(config: SourceConfig, detector: Detector) -> str:
 def topic_decoders(
     config: SourceConfig, limits: LimitsConfig, detector: Detector, key: IdentityKey
 ) -> dict[str, RecordDecoder]:
-    """Return the decoder of each topic."""
-    return {topic.name: topic_decoder(topic, config, limits, detector, key) for topic in config.topics}
+    """Return the decoder of each topic; all share one schema registry."""
+    registry = SchemaRegistry(config.registry) if config.registry.url else None
+    return {topic.name: topic_decoder(topic, config, limits, detector, key, registry) for topic in config.topics}
 
 
 def topic_decoder(
-    topic: TopicConfig, source: SourceConfig, limits: LimitsConfig, detector: Detector, key: IdentityKey
+    topic: TopicConfig,
+    source: SourceConfig,
+    limits: LimitsConfig,
+    detector: Detector,
+    key: IdentityKey,
+    schemas: SchemaSource | None = None,
 ) -> RecordDecoder:
     """Return the decoder of one topic: what it leaves out is as the source says it.
 
@@ -86,9 +90,10 @@ def topic_decoder(
         fields={**source.fields, **topic.fields},
         columns=topic.columns or source.columns,
         delimiter=topic.delimiter or source.delimiter,
+        operations={**source.operations, **topic.operations},
+        encodings={**source.encodings, **topic.encodings},
     )
-    arguments = (detector.schema, decoder_settings(settled, limits, detector), key, detector.max_skew)
-    return TextRecords(JsonDecoder(*arguments) if settled.format == "json" else DelimitedDecoder(*arguments))
+    return record_decoder(settled, limits, detector, key, schemas=schemas)
 
 
 class TopicsDecoder:
@@ -104,11 +109,8 @@ class TopicsDecoder:
         self._decoders = dict(decoders)
 
     def __call__(self, chunk: Chunk, first_position: int, arrival: int) -> Decoded:
-        """Return the events and dead letters of a chunk; plain lines are taken as records of the first topic."""
-        if not isinstance(chunk, PartitionedChunk):
-            assert not isinstance(chunk.data, pl.DataFrame)
-            records = RecordBatch.of(bytes(chunk.data).splitlines(), first_position)
-            return next(iter(self._decoders.values())).decode_records(records, arrival)
+        """Return the events and dead letters of a chunk."""
+        assert isinstance(chunk, PartitionedChunk)
         parts = []
         for topic, values in chunk.records:
             records = RecordBatch.of(values, first_position)

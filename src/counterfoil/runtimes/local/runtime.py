@@ -21,7 +21,6 @@ import numpy as np
 import polars as pl
 
 from counterfoil.config import RunConfig, SinkConfig
-from counterfoil.connectors.source import Chunk
 from counterfoil.destinations import check_run
 from counterfoil.detector import Detector
 from counterfoil.detector_file import load_detector, write_detector
@@ -29,6 +28,7 @@ from counterfoil.errors import InputError, StorageError
 from counterfoil.events.decode_json import JsonDecoder
 from counterfoil.events.decoding import DecoderSettings
 from counterfoil.events.identity import IdentityKey
+from counterfoil.events.record_batch import RecordBatch, RecordDecoder
 from counterfoil.observability import Metrics, get_logger
 from counterfoil.program import Program
 from counterfoil.rules.definition import Outcome
@@ -41,6 +41,7 @@ from counterfoil.runtimes.local.lines import LineEncoder
 from counterfoil.runtimes.local.lock import FolderLock
 from counterfoil.runtimes.local.outputs import STANDARD_OUTPUT, LineSink, export_parquet
 from counterfoil.runtimes.local.pipeline import Committer, Done, GroupReport, Parts, Pipeline
+from counterfoil.runtimes.local.record_decoders import record_decoder
 from counterfoil.runtimes.local.records import decode_records, finding
 from counterfoil.runtimes.local.recovery import Recovery, recover
 from counterfoil.runtimes.local.snapshots import Snapshots, layout_of
@@ -390,27 +391,24 @@ class LocalRuntime:
             found = [each for each in found if each.letter in set(letters)]
         source = self.store.source(RETRIES) or self.store.put_source(RETRIES, 0, 0)
         self._open_sinks(source.source)
-        feed = open_input(self.config.source, self.config.limits, self.detector, self.key)
-        try:
-            for start in range(0, len(found), self.config.limits.batch_events):
-                source = self._retry(feed, source, found[start : start + self.config.limits.batch_events])
-        finally:
-            feed.source.close()
+        decoder = record_decoder(self.config.source, self.config.limits, self.detector, self.key)
+        for start in range(0, len(found), self.config.limits.batch_events):
+            source = self._retry(decoder, source, found[start : start + self.config.limits.batch_events])
         self._committer_close()
         return self._summary(before, self.store.totals, time.monotonic() - started, stopped=False)
 
-    def _retry(self, feed: Input, source: SourceRecord, letters: list[StoredDeadLetter]) -> SourceRecord:
-        lines = [self.vault.open(letter) for letter in letters]
+    def _retry(self, decoder: RecordDecoder, source: SourceRecord, letters: list[StoredDeadLetter]) -> SourceRecord:
+        records = [self.vault.open(letter) for letter in letters]
         position = self.store.next_position
         # Decoded twice: the first time only to know which can be read.
-        tried = feed.decode(Chunk(b"\n".join(lines), position, 0, 0), position, self.clock())
+        tried = decoder.decode_records(RecordBatch.of(records, position), self.clock())
         refused = {letter.position - position for letter in tried.dead}
-        readable = [index for index in range(len(lines)) if index not in refused]
+        readable = [index for index in range(len(records)) if index not in refused]
         if not readable:
             return source
         received = time.monotonic()
-        data = b"\n".join(lines[index] for index in readable)
-        decoded = feed.decode(Chunk(data, position, 0, 0), position, self.clock())
+        good = RecordBatch.of([records[index] for index in readable], position)
+        decoded = decoder.decode_records(good, self.clock())
         decided = self.program.process(decoded.batch)
         record = source.record + len(readable)
         places = (source.source, position, position + len(readable), record, record)
