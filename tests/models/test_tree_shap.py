@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from counterfoil.models.lightgbm_file import read_lightgbm
 from counterfoil.models.tree_shap import plan_tree_shap
 from tests.models.tree_games import margin, random_rows, random_trees, shapley, worth
 
@@ -72,3 +73,45 @@ def test_a_feature_that_no_tree_asks_is_worth_nothing() -> None:
     assert plan is not None
     rows = random_rows(random, 20, 7)
     assert not plan.contributions(rows)[:, 3:].any()
+
+
+def test_contributions_are_those_of_lightgbm() -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    random = np.random.default_rng(6)
+    rows = random.normal(size=(4_000, 12)).astype(np.float32)
+    rows[random.random(rows.shape) < 0.1] = np.nan
+    filled = np.nan_to_num(rows)
+    fraud = (filled[:, 0] * filled[:, 1] + filled[:, 2] + random.normal(size=4_000) > 1.5).astype(int)
+    options = {"objective": "binary", "num_leaves": 63, "verbose": -1, "num_threads": 1, "seed": 1}
+    booster = lightgbm.train(options, lightgbm.Dataset(rows, fraud), 40)
+    plan = plan_tree_shap(read_lightgbm(booster.model_to_string()))
+    assert plan is not None
+    theirs = booster.predict(rows[:300], pred_contrib=True)
+    assert plan.contributions(rows[:300]) == pytest.approx(theirs[:, :-1], abs=1e-9)
+    assert plan.base == pytest.approx(theirs[0, -1], abs=1e-9)
+
+
+def test_contributions_are_those_of_shap() -> None:
+    """The library of the authors of TreeSHAP, where it is installed: it is no dependency of anything here."""
+    shap = pytest.importorskip("shap")
+    random = np.random.default_rng(8)
+    tables = random_trees(random, 1, 5, 5)
+    assert tables.cover is not None
+    model = {
+        "trees": [
+            {
+                "children_left": np.where(tables.feature < 0, -1, tables.left),
+                "children_right": np.where(tables.feature < 0, -1, tables.right),
+                "children_default": np.where(tables.missing_left, tables.left, tables.right),
+                "features": tables.feature,
+                "thresholds": tables.threshold.astype(np.float64),
+                "values": tables.value[:, None],
+                "node_sample_weight": tables.cover,
+            }
+        ]
+    }
+    rows = random_rows(random, 50, 5)
+    plan = plan_tree_shap(tables)
+    assert plan is not None
+    explainer = shap.TreeExplainer(model, feature_perturbation="tree_path_dependent")
+    assert plan.contributions(rows) == pytest.approx(explainer.shap_values(rows), abs=1e-6)

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from itertools import combinations
 from math import factorial
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from counterfoil.models.trees import TreeTables
+from counterfoil.models.trees import TreeTables
 
 
 def random_trees(random: np.random.Generator, trees: int, features: int, depth: int, covers: bool = True) -> TreeTables:
@@ -33,7 +30,7 @@ def random_trees(random: np.random.Generator, trees: int, features: int, depth: 
 
     root = [grow(depth, 1_000) for _ in range(trees)]
     columns = list(zip(*nodes, strict=True))
-    found = SimpleNamespace(
+    return TreeTables(
         root=np.array(root, np.int32),
         feature=np.array(columns[0], np.int32),
         threshold=np.array(columns[1], np.float32),
@@ -45,7 +42,6 @@ def random_trees(random: np.random.Generator, trees: int, features: int, depth: 
         base=0.25,
         link="identity",
     )
-    return cast("TreeTables", found)
 
 
 def random_rows(random: np.random.Generator, size: int, features: int) -> npt.NDArray[np.float32]:

@@ -137,8 +137,7 @@ def _bin(word: np.int32) -> int:
     if size > 0x7F800000:
         return _MISSING
     # Exponent and the two highest bits of the fraction are next to one another.
-    step = (size >> 21) - (_LOWEST + 127) * _STEPS
-    step = min(max(step + 1, 0), _SIDE)
+    step = min(max(int(size >> 21) - (_LOWEST + 127) * _STEPS + 1, 0), _SIDE)
     return _SIDE - step if word < 0 else _SIDE + step
 
 
@@ -148,7 +147,7 @@ def _sum_bin(value: np.float64) -> int:
     if value < 2.0**-16:
         return 0
     bits = np.float64(value).view(np.int64)
-    return min(max((bits >> 47) - (1023 - 16) * _SUM_STEPS, 0), _SUM_BINS - 1)
+    return min(max(int(bits >> 47) - (1023 - 16) * _SUM_STEPS, 0), _SUM_BINS - 1)
 
 
 @nb.njit(nogil=True, cache=True)
