@@ -11,8 +11,8 @@ import numpy as np
 
 from counterfoil.backtest.headline import Line, headline
 from counterfoil.backtest.notes import notes
+from counterfoil.backtest.page import page, section, table, write_page
 from counterfoil.backtest.svg import Series, curves, heat_map, legend, lying_bars, stacked_bars
-from counterfoil.errors import StorageError
 from counterfoil.rules.definition import Outcome
 
 if TYPE_CHECKING:
@@ -24,44 +24,6 @@ _WEEKS_FROM = 120
 _RULES_MAX = 40
 _GROUPS_SHOWN = 40
 
-_STYLE = """
-:root { --ink:#1c2430; --soft:#677487; --line:#e3e8ee; --back:#f5f7fa; --card:#fff; --fraud:#c8372d; --genuine:#e8b34b;
-  --unknown:#a9b4c2; --good:#2f8f5b; --accent:#2c6fb7; --other:#8a5bb5; }
-@media (prefers-color-scheme: dark) { :root { --ink:#e4e9f0; --soft:#93a1b5; --line:#2b3644; --back:#12171e;
-  --card:#1a212b; --fraud:#e8675e; --genuine:#d9a53c; --unknown:#5c6a7c; --good:#4cba7e; --accent:#63a0e0;
-  --other:#b48be0; } }
-* { box-sizing:border-box; }
-body { margin:0; background:var(--back); color:var(--ink);
-  font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif; }
-main { max-width:980px; margin:0 auto; padding:40px 24px 64px; }
-h1 { font-size:26px; margin:0 0 4px; } h2 { font-size:17px; margin:0 0 12px; } code { font-size:.92em; }
-.sub { color:var(--soft); margin:0 0 24px; }
-section { background:var(--card); border:1px solid var(--line); border-radius:12px; padding:22px 26px;
-  margin:0 0 20px; }
-.tiles { display:grid; grid-template-columns:repeat(auto-fill,minmax(205px,1fr)); gap:14px; margin-bottom:20px; }
-.tile { background:var(--card); border:1px solid var(--line); border-radius:12px; padding:14px 18px; }
-.tile b { display:block; font-size:25px; font-variant-numeric:tabular-nums; letter-spacing:-.01em; }
-.tile span { color:var(--soft); font-size:13px; } .tile em { font-style:normal; font-size:13px; color:var(--soft); }
-.tile .up { color:var(--good); } .tile .down { color:var(--fraud); }
-table { border-collapse:collapse; width:100%; font-variant-numeric:tabular-nums; font-size:14px; }
-th,td { text-align:right; padding:6px 10px; border-bottom:1px solid var(--line); }
-th { color:var(--soft); font-weight:600; }
-th:first-child,td:first-child { text-align:left; padding-left:0; } tr:last-child td { border-bottom:0; }
-td.quiet { color:var(--soft); } ul { margin:0; padding-left:20px; }
-.legend { margin:0 0 8px; color:var(--soft); font-size:13px; } .legend span { margin-right:18px; }
-.legend i { display:inline-block; width:11px; height:11px; border-radius:3px; margin-right:6px; vertical-align:-1px; }
-svg { width:100%; height:auto; display:block; } .scroll { overflow-x:auto; }
-svg text { font:12px system-ui,sans-serif; fill:var(--ink); } svg .tick { fill:var(--soft); font-size:11px; }
-svg .middle,svg .cell { text-anchor:middle; } svg .end { text-anchor:end; } svg .cell { font-size:11px; }
-svg .cell.light { fill:#fff; } svg .grid { stroke:var(--line); } svg .touch { fill:transparent; }
-.fraud { fill:var(--fraud); background:var(--fraud); } .genuine { fill:var(--genuine); background:var(--genuine); }
-.unknown { fill:var(--unknown); background:var(--unknown); } .good { fill:var(--good); background:var(--good); }
-.accent,.heat { fill:var(--accent); background:var(--accent); } .other { fill:var(--other); background:var(--other); }
-.own { fill:var(--line); } .line { fill:none !important; stroke-width:2; }
-.line.accent { stroke:var(--accent); } .line.other { stroke:var(--other); }
-@media print { body { background:#fff; } section,.tile { break-inside:avoid; } }
-"""
-
 
 def write_report(path: Path, result: Result) -> None:
     """Write a report.
@@ -71,11 +33,7 @@ def write_report(path: Path, result: Result) -> None:
     StorageError
         If the file cannot be written.
     """
-    try:
-        path.write_text(report_html(result, datetime.now(UTC)), "utf-8")
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StorageError(f"{path}: cannot be written: {reason}; choose another report file") from error
+    write_page(path, report_html(result, datetime.now(UTC)))
 
 
 def report_html(result: Result, written: datetime) -> str:
@@ -99,19 +57,9 @@ def report_html(result: Result, written: datetime) -> str:
         _groups(result),
         _rules(result.measures, labelled),
         _overlaps(result.measures),
-        _section("To know", "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in notes(result)) + "</ul>"),
+        section("To know", "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in notes(result)) + "</ul>"),
     ]
-    title = escape(f"Back-test of {result.detector.name}")
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style></head><body><main>{''.join(sections)}</main></body></html>\n"
-    )
-
-
-def _section(title: str, content: str, hint: str = "") -> str:
-    sub = f'<p class="sub" style="margin-bottom:12px">{escape(hint)}</p>' if hint else ""
-    return f"<section><h2>{escape(title)}</h2>{sub}{content}</section>"
+    return page(f"Back-test of {result.detector.name}", "".join(sections))
 
 
 def _header(result: Result, written: datetime) -> str:
@@ -153,12 +101,6 @@ def _tiles(lines: list[Line]) -> str:
     return f'<div class="tiles">{"".join(tiles)}</div>'
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    top = "".join(f"<th>{escape(each)}</th>" for each in head)
-    body = "".join("<tr>" + "".join(f"<td>{each}</td>" for each in row) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><tr>{top}</tr>{body}</table></div>'
-
-
 def _outcomes(result: Result) -> str:
     measures = result.measures
     rows = []
@@ -171,7 +113,7 @@ def _outcomes(result: Result) -> str:
     head = ["outcome", "fraud", "genuine", "no label"]
     if measures.scale is not None:
         head += [f"{result.value}, fraud", "genuine", "no label"]
-    return _section("What became of the payments", _table(head, rows))
+    return section("What became of the payments", table(head, rows))
 
 
 def _comparison(result: Result) -> str:
@@ -185,12 +127,12 @@ def _comparison(result: Result) -> str:
                 genuine, fraud, missing = result.comparison.counts[row, column].tolist()
                 rows.append([f"{other} → {first}", f"{fraud:,}", f"{genuine:,}", f"{missing:,}"])
     content = (
-        _table(["change", "fraud", "genuine", "no label"], rows)
+        table(["change", "fraud", "genuine", "no label"], rows)
         if rows
         else "<p>Every payment has the same outcome.</p>"
     )
     hint = f"from {result.other.detector.version} to {result.detector.version}"
-    return _section("What would change", content, hint)
+    return section("What would change", content, hint)
 
 
 def _days(measures: Measures, labelled: bool) -> str:
@@ -204,7 +146,7 @@ def _days(measures: Measures, labelled: bool) -> str:
     content = stacked_bars(
         places, [Series("alerts", "accent", [sum(each.alerts for each in group) for group in groups])]
     )
-    found = _section(f"Alerts a {word}", content)
+    found = section(f"Alerts a {word}", content)
     if not labelled:
         return found
     flagged = [
@@ -216,8 +158,8 @@ def _days(measures: Measures, labelled: bool) -> str:
         Series("caught", "good", [sum(each.flagged_fraud for each in group) for group in groups]),
         Series("missed", "fraud", [sum(each.missed_fraud for each in group) for group in groups]),
     ]
-    found += _section(f"Flagged payments a {word}", _legend(flagged) + stacked_bars(places, flagged))
-    return found + _section(f"Frauds a {word}", _legend(frauds) + stacked_bars(places, frauds))
+    found += section(f"Flagged payments a {word}", _legend(flagged) + stacked_bars(places, flagged))
+    return found + section(f"Frauds a {word}", _legend(frauds) + stacked_bars(places, frauds))
 
 
 def _legend(series: list[Series]) -> str:
@@ -231,9 +173,7 @@ def _curve(result: Result) -> str:
     if not any(points for _, _, points in lines):
         return ""
     content = legend([(name, style) for name, style, _ in lines]) + curves(lines, "recall", "precision")
-    return _section(
-        "Precision and recall", content, "if the score alone decided, for every score that rules have given"
-    )
+    return section("Precision and recall", content, "if the score alone decided, for every score that rules have given")
 
 
 def _points(measures: Measures) -> list[tuple[float, float, str]]:
@@ -253,15 +193,13 @@ def _groups(result: Result) -> str:
         [escape(word) or "(empty)", *(f"{int(each):,}" for each in tally), f"{int(tally[1]) / int(tally[0]):.1%}"]
         for word, tally in groups
     ]
-    return _section(
-        f"By {result.groups}", _table([result.groups or "", "payments", "flagged", "blocked", "share"], rows)
-    )
+    return section(f"By {result.groups}", table([result.groups or "", "payments", "flagged", "blocked", "share"], rows))
 
 
 def _rules(measures: Measures, labelled: bool) -> str:
     rules = sorted((each for each in measures.rule_measures() if each.hits or each.failed), key=lambda each: -each.hits)
     if not rules:
-        return _section("Rules", "<p>No rule has hit.</p>")
+        return section("Rules", "<p>No rule has hit.</p>")
     shown = rules[:_RULES_MAX]
     if labelled:
         series = [
@@ -289,7 +227,7 @@ def _rules(measures: Measures, labelled: bool) -> str:
     tail = f'<p class="sub" style="margin:12px 0 0">Never hit: {escape(", ".join(silent))}.</p>' if silent else ""
     chart = (_legend(series) if labelled else "") + lying_bars([each.name for each in shown], series)
     hint = "alone: no other rule hit that payment; fraud alone: what would be missed without the rule"
-    return _section("Rules", chart + _table(head, rows) + tail, hint)
+    return section("Rules", chart + table(head, rows) + tail, hint)
 
 
 def _overlaps(measures: Measures) -> str:
@@ -303,7 +241,7 @@ def _overlaps(measures: Measures) -> str:
     names = [f"{place + 1}  {measures.rules[index]}" for place, index in enumerate(chosen[:_RULES_MAX])]
     values = [[int(measures.overlaps[row, column]) for column in chosen[:_RULES_MAX]] for row in chosen[:_RULES_MAX]]
     hint = "payments that two rules hit together; on the diagonal, all that one rule hit"
-    return _section("Overlaps", heat_map(names, values), hint)
+    return section("Overlaps", heat_map(names, values), hint)
 
 
 def _day(time: int) -> str:
