@@ -97,6 +97,11 @@ class KafkaWriter:
         """Whether it writes in transactions."""
         return self._id is not None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a producer: there is none after one was thrown away."""
+        return self._producer is not None
+
     def open(self) -> None:
         """Make a producer; the cluster ends what a former one of the same name left open.
 

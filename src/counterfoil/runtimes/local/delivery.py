@@ -306,6 +306,9 @@ class Delivery:
         first_failure: float | None = None
         attempt = 0
         while (standing := self._standing) is not None:
+            # Partitions may have gone while the last producer was thrown away, before there was a new one.
+            if not self._writer.is_open and not self._reopen(standing, first_failure or time.monotonic()):
+                return
             try:
                 self._transact(parcels, standing)
             except Fenced as error:
@@ -324,8 +327,6 @@ class Delivery:
                 self._writer.abandon()
                 time.sleep(_BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)])
                 attempt += 1
-                if not self._reopen(standing, first_failure):
-                    return
             else:
                 return
 
