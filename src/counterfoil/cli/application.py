@@ -13,6 +13,7 @@ from counterfoil.cli import (
     alerts,
     backtest,
     check,
+    dataset,
     dead_letters,
     decisions,
     demo,
@@ -24,6 +25,7 @@ from counterfoil.cli import (
     run,
     schema,
     stack,
+    train,
     version,
 )
 from counterfoil.cli.console import examples, print_error
@@ -95,6 +97,8 @@ detectors.register(application, _DEFINE)
 features.register(application, _DEFINE)
 schema.register(application, _DEFINE)
 backtest.register(application, _TRY)
+dataset.register(application, _TRY)
+train.register(application, _TRY)
 generate.register(application, _TRY)
 produce.register(application, _TRY)
 stack.register(application, _TRY)
