@@ -262,6 +262,16 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelsConfig:
+    """Where the models of the detector come from."""
+
+    registry: str | None = setting(None)
+    """The registry's folder, or ``mlflow:URI``; None for ``$COUNTERFOIL_MODELS``, or else the folder ``models``."""
+    poll_ms: int = setting(200, minimum=10, maximum=60_000)
+    """Milliseconds between two looks at the registry: a promotion takes effect after that and the loading."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsConfig:
     """The Prometheus endpoint."""
 
@@ -295,6 +305,8 @@ class RunConfig:
     """Where the journal, the decision log and the snapshots are."""
     limits: LimitsConfig = setting(default_factory=LimitsConfig)
     """Bounds on what the run may use."""
+    models: ModelsConfig = setting(default_factory=ModelsConfig)
+    """Where the models of the detector come from."""
     metrics: MetricsConfig = setting(default_factory=MetricsConfig)
     """The Prometheus endpoint."""
     log: LogConfig = setting(default_factory=LogConfig)

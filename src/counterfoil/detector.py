@@ -14,6 +14,7 @@ import msgspec
 
 from counterfoil.events.kinds import Schema
 from counterfoil.features.definition import Entity, Feature
+from counterfoil.models.definition import ModelUse
 from counterfoil.rules.definition import Policy, Rule, ValueList
 
 DAY = 86_400_000_000
@@ -48,6 +49,8 @@ class Detector:
         Microseconds of event time within which an id seen again is a duplicate; 0 for never.
     description
         For people.
+    models
+        Models whose scores rules and policy may use.
     """
 
     name: str
@@ -61,12 +64,16 @@ class Detector:
     max_skew: int = DAY
     dedupe: int = DAY
     description: str = ""
+    models: tuple[ModelUse, ...] = ()
 
     @cached_property
     def version(self) -> str:
         """``name@`` and the first 16 hex digits of the SHA-256 of the content (the description left out)."""
         content = asdict(self)
         del content["description"]
+        if not self.models:
+            # A definition without models keeps the version that it had before there were any.
+            del content["models"]
         canonical = msgspec.json.encode(content, order="deterministic")
         return f"{self.name}@{hashlib.sha256(canonical).hexdigest()[:16]}"
 

@@ -128,7 +128,47 @@ class Metrics:
             "counterfoil_journal_lag_events", "Events decided and not yet committed.", registry=registry
         )
         self.snapshots = Counter("counterfoil_snapshots", "Snapshots finished.", registry=registry)
+        self.model_swaps = Counter(
+            "counterfoil_model_swaps",
+            "Versions of models that began to serve.",
+            ["model", "version"],
+            registry=registry,
+        )
+        self.model_failures = Counter(
+            "counterfoil_model_failures",
+            "Batches for which a model gave no scores: fenced, raised, overran or refused.",
+            ["model", "reason"],
+            registry=registry,
+        )
+        self.model_fenced = Gauge(
+            "counterfoil_model_fenced", "1 while a model is left out after a fault.", ["model"], registry=registry
+        )
+        self.model_seconds = Histogram(
+            "counterfoil_model_seconds", "Time of a model for a batch.", ["model"], buckets=_SECONDS, registry=registry
+        )
+        self.model_scores = Counter(
+            "counterfoil_model_scores",
+            "Decisions by the model and version that spoke for them, and those without a score.",
+            ["model", "version", "arm", "result"],
+            registry=registry,
+        )
         self.recovery = Gauge("counterfoil_recovery_seconds", "How long it took to get ready.", registry=registry)
+
+    def model_swapped(self, name: str, reference: str) -> None:
+        """Note that another version of a model serves."""
+        self.model_swaps.labels(name, reference).inc()
+        self.model_fenced.labels(name).set(0)
+
+    def model_failed(self, name: str, reason: str, fenced: bool) -> None:
+        """Note that a model gave no scores for a batch."""
+        self.model_failures.labels(name, reason).inc()
+        if fenced:
+            self.model_fenced.labels(name).set(1)
+
+    def model_took(self, name: str, seconds: float) -> None:
+        """Note how long a model took for a batch."""
+        self.model_seconds.labels(name).observe(seconds)
+        self.model_fenced.labels(name).set(0)
 
     def serve(self, host: str, port: int) -> int:
         """Serve the metrics over HTTP until ``stop``; return the port.

@@ -12,15 +12,18 @@ import numpy as np
 
 from counterfoil.decisions.decided import Decided
 from counterfoil.decisions.episodes import Episodes
+from counterfoil.decisions.model_scoring import ModelScoring, Serving
 from counterfoil.decisions.reasons import Reasons, Shown
 from counterfoil.decisions.scoring import COMBINATIONS, score_rules, settle
 from counterfoil.detector import Detector
-from counterfoil.events.batch import Batch, Words
+from counterfoil.events.batch import Batch, Bytes, Words
 from counterfoil.events.duplicates import Duplicates
 from counterfoil.events.identity import IdentityKey
 from counterfoil.features.keys import Keys
 from counterfoil.features.plan import FeaturePlan
 from counterfoil.features.stage import STATE_BYTES_DEFAULT, StageBatch, Stages
+from counterfoil.models.definition import score_names
+from counterfoil.models.scores import ModelScores
 from counterfoil.rules.expression import Source, Variable
 from counterfoil.rules.program import ExpressionProgram, assemble
 from counterfoil.rules.types import FLOAT, Base
@@ -73,11 +76,13 @@ class Program:
             detector.rules,
             list(zip(self.feature_names, self.feature_types, strict=True)),
             self.rule_uses,
+            score_names(detector.models),
         )
         self._keys = Keys(detector.schema, fields, self.key)
         self._inputs_program = scorer.inputs_program
         self._inputs_rows = max(len(scorer.inputs.rows), 1)
-        self._conditions = scorer.conditions
+        self._derived, self._conditions = scorer.derived, scorer.conditions
+        self._model_row = scorer.model_row
         self._policy = scorer.policy
         self._work_rows = scorer.work_rows
         self._scores = np.array([rule.score for rule in detector.rules], np.float64)
@@ -85,7 +90,9 @@ class Program:
         self._combination = COMBINATIONS.index(detector.policy.combine)
         self._decides = np.array([kind.decide for kind in detector.schema.kinds], np.bool_)
         self._duplicates = Duplicates(detector.dedupe)
-        self._episodes = Episodes(detector.rules, {name: fields.index(each) for name, each in episode_fields.items()})
+        entity_rows = {name: fields.index(each) for name, each in episode_fields.items()}
+        self.models = ModelScoring(detector.models, scorer.variables, entity_rows, self.key)
+        self._episodes = Episodes(detector.rules, entity_rows)
         self.stages = Stages(
             [planner.pack() for planner in planners],
             [(fields.index(planner.entity.key), fields.index(planner.feed_key)) for planner in planners],
@@ -95,13 +102,15 @@ class Program:
             state_bytes,
         )
 
-    def process(self, batch: Batch) -> Decided:
+    def process(self, batch: Batch, serving: Serving | None = None) -> Decided:
         """Decide a batch and move the state on.
 
         Parameters
         ----------
         batch
             Events in arrival order.
+        serving
+            Which versions of the detector's models score it; None for none, and their scores are null.
 
         Raises
         ------
@@ -110,13 +119,13 @@ class Program:
         """
         marked = self._duplicates.mark(batch)
         if marked is None:
-            return self._decide(batch, np.arange(len(batch)), np.zeros(0, np.int64), np.zeros(0, np.int64))
+            return self._decide(batch, np.arange(len(batch)), np.zeros(0, np.int64), np.zeros(0, np.int64), serving)
         duplicate, first = marked
         kept = np.flatnonzero(duplicate == 0)
         repeats = np.flatnonzero(duplicate)
-        return self._decide(batch.take(kept), kept, repeats, first[repeats])
+        return self._decide(batch.take(kept), kept, repeats, first[repeats], serving)
 
-    def _decide(self, fresh: Batch, kept: Words, duplicates: Words, firsts: Words) -> Decided:
+    def _decide(self, fresh: Batch, kept: Words, duplicates: Words, firsts: Words, serving: Serving | None) -> Decided:
         size = len(fresh)
         decides = self._decides[fresh.kind]
         rows = decides.nonzero()[0]
@@ -137,6 +146,10 @@ class Program:
         self.stages.update(
             StageBatch(keys, fresh.kind, fresh.time, column, inputs, input_nulls, work, work_nulls, late)
         )
+        models = None
+        if self.detector.models:
+            self._derived.run(fresh, rows, work, work_nulls)
+            models = self._ask_models(fresh, rows, work, work_nulls, keys, serving)
         self._conditions.run(fresh, rows, work, work_nulls)
         features, rules = len(self.feature_names), len(self.rule_names)
         hits = np.zeros((rules, m), np.uint8)
@@ -158,12 +171,25 @@ class Program:
             duplicates,
             firsts,
             size - m,
+            models=models,
         )
         if raised:
             decided.alerts = self._episodes.update(fresh, decided, keys)
         if len(duplicates):
             decided.rows = kept[rows]
         return decided
+
+    def _ask_models(
+        self, fresh: Batch, rows: Words, work: Words, work_nulls: Bytes, keys: Words, serving: Serving | None
+    ) -> ModelScores:
+        """Ask the models and put their scores where expressions find them."""
+        scores = self.models.score(fresh, rows, work, work_nulls, keys, serving)
+        for slot in range(len(scores.slots)):
+            row, acted = self._model_row + slot, scores.acted(slot)
+            missing = np.isnan(acted)
+            work.view(np.float64)[row, : len(rows)] = np.where(missing, 0.0, acted)
+            work_nulls[row, : len(rows)] = missing
+        return scores
 
     def explain_hit(self, batch: Batch, decided: Decided, column: int, rule: int) -> tuple[dict[str, Shown], str]:
         """Return what a rule that hit saw: the values that its condition read, and the reason as a sentence.
@@ -219,20 +245,25 @@ class _ScorerPlan:
         self.inputs = plan.inputs
         self.inputs_program = assemble(plan.input_expressions)
         features = len(self.types)
-        compiler = plan.compiler()
+        self.variables = dict(plan.names)
+        names = score_names(detector.models)
+        score = features + len(detector.rules)
+        self.model_row = score + 3
+        scores = {name: Variable(FLOAT, Source.WORK, self.model_row + slot) for name, slot in names.items()}
+        compiler = plan.compiler(scores)
         self.rules = [
             compiler.compile(rule.when, f"rules[{number}].when", Base.BOOL)
             for number, rule in enumerate(detector.rules)
         ]
-        self.conditions: ExpressionProgram = assemble(
-            [*plan.derived, *((rule, features + number) for number, rule in enumerate(self.rules))]
-        )
-        score = features + len(self.rules)
-        compiler = plan.compiler({"score": Variable(FLOAT, Source.WORK, score)})
+        rules = [(rule, features + number) for number, rule in enumerate(self.rules)]
+        # In one program where nothing comes between them: what features and rules compute alike is computed once.
+        self.derived: ExpressionProgram = assemble(plan.derived)
+        self.conditions: ExpressionProgram = assemble(rules if names else [*plan.derived, *rules])
+        compiler = plan.compiler(scores | {"score": Variable(FLOAT, Source.WORK, score)})
         self.policy = assemble(
             [
                 (compiler.compile(detector.policy.review or "false", "policy.review", Base.BOOL), score + 1),
                 (compiler.compile(detector.policy.block or "false", "policy.block", Base.BOOL), score + 2),
             ]
         )
-        self.work_rows = score + 3
+        self.work_rows = self.model_row + sum(use.acts for use in detector.models)

@@ -19,11 +19,13 @@ from counterfoil.backtest.labels import MISSING, LabelReader, Labels, WordReader
 from counterfoil.backtest.measures import Comparison, Measures
 from counterfoil.config import LimitsConfig, SourceConfig
 from counterfoil.connectors.parquet_output import ParquetOutput
+from counterfoil.decisions.feature_words import feature_words
 from counterfoil.destinations import check_destinations
 from counterfoil.errors import ConfigurationError, nearest
 from counterfoil.events.identity import IdentityKey
 from counterfoil.events.kinds import TIME_MAX, FieldType
 from counterfoil.events.mapping import detector_names
+from counterfoil.models.serving import fixed_serving
 from counterfoil.program import Program
 from counterfoil.runtimes.local.inputs import open_input
 
@@ -178,6 +180,8 @@ class Backtest:
         Bounds, shards and threads.
     key
         Hashes ids.
+    models
+        The registry that the detector's models come from; None for the usual place.
     on_progress
         Called after every batch.
     on_decided
@@ -203,6 +207,7 @@ class Backtest:
     decisions: Path | None = None
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     key: IdentityKey = field(default_factory=IdentityKey)
+    models: str | None = None
     on_progress: Callable[[Progress], None] | None = None
     on_decided: Callable[[Batch, Decided, Labels], None] | None = None
 
@@ -308,6 +313,8 @@ class _Lane:
         self.backtest = backtest
         self.detector = detector
         self.program = Program(detector, backtest.key, backtest.limits.shards, backtest.limits.threads)
+        words = feature_words(detector.features) if detector.models else None
+        self.serving = fixed_serving(detector.models, self.program.models, backtest.models, words)
         self.value, self._value_row, scale = _value_field(detector, backtest.value)
         self.measures = Measures(self.program.rule_names, scale)
         self.totals = Totals()
@@ -349,7 +356,7 @@ class _Lane:
     def take(self, read: _Read) -> _Judged:
         """Decide a chunk and count what came of it."""
         batch = read.decoded.batch
-        decided = self.program.process(batch)
+        decided = self.program.process(batch, self.serving)
         self._count(read.decoded, decided)
         rows = decided.rows
         times, records = batch.time[rows], batch.position[rows] - read.first

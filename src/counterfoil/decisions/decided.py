@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from counterfoil.events.batch import Bytes, Words
+
+if TYPE_CHECKING:
+    from counterfoil.models.scores import ModelScores
 
 HIT = 1
 FAILED = 2
@@ -64,6 +68,8 @@ class Decided:
     observed: int
     """How many rows only fed state."""
     alerts: list[AlertChange] = field(default_factory=list)
+    models: ModelScores | None = None
+    """What models said; None where the detector has none."""
 
     def __len__(self) -> int:
         return len(self.rows)

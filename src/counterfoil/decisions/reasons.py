@@ -35,6 +35,8 @@ class Reasons:
         Name and type of each feature, in the order of ``Decided.features``.
     rule_uses
         For each rule the names that its condition reads.
+    scores
+        Name of each score of a model to its number among those that act.
     """
 
     def __init__(
@@ -43,7 +45,9 @@ class Reasons:
         rules: Sequence[Rule],
         features: Sequence[tuple[str, ValueType]],
         rule_uses: Sequence[tuple[str, ...]],
+        scores: Mapping[str, int] | None = None,
     ) -> None:
+        self._scores = dict(scores or {})
         self._features = {name: (row, kind) for row, (name, kind) in enumerate(features)}
         self._fields = {each.name: (row, ValueType.of(each)) for row, each in enumerate(schema.columns)}
         self._texts = {column: 1 + row for row, column in enumerate(schema.text_columns)}
@@ -88,6 +92,10 @@ class Reasons:
         if name in self._features:
             row, kind = self._features[name]
             return kind, int(decided.features[row, column]), bool(decided.feature_nulls[row, column]), None
+        if name in self._scores and decided.models is not None:
+            score = decided.models.acted(self._scores[name])[column : column + 1]
+            missing = bool(np.isnan(score[0]))
+            return ValueType(Base.FLOAT), 0 if missing else int(score.view(np.int64)[0]), missing, None
         event = int(decided.rows[column])
         if name in self._fields:
             row, kind = self._fields[name]

@@ -6,7 +6,8 @@ from counterfoil.definition.context import Context
 from counterfoil.definition.draft import Draft
 from counterfoil.definition.feature_checks import check_features
 from counterfoil.definition.kind_checks import check_entities, check_kinds, check_lists
-from counterfoil.definition.limits import MAX_ENTITIES, MAX_KINDS, MAX_LISTS, MAX_RULES
+from counterfoil.definition.limits import MAX_ENTITIES, MAX_KINDS, MAX_LISTS, MAX_MODELS, MAX_RULES
+from counterfoil.definition.model_checks import check_models
 from counterfoil.definition.place import TITLES, is_title
 from counterfoil.definition.rule_checks import check_policy, check_rules
 from counterfoil.errors import Problem
@@ -24,6 +25,7 @@ def check(draft: Draft) -> list[Problem]:
         ("entities", draft.entities, MAX_ENTITIES),
         ("lists", draft.lists, MAX_LISTS),
         ("rules", draft.rules, MAX_RULES),
+        ("models", draft.models, MAX_MODELS),
     ):
         if len(parts) > most:
             context.report(name, f"{len(parts):,}", f"at most {most:,}")
@@ -31,6 +33,7 @@ def check(draft: Draft) -> list[Problem]:
     check_lists(context)
     check_entities(context)
     check_features(context)
+    check_models(context)
     check_rules(context)
     check_policy(context)
     # What is wrong with a list is found again by every rule that asks it.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from counterfoil.detector import DAY, Detector
 from counterfoil.events.kinds import EventKind, Schema
 from counterfoil.features.definition import Entity, Feature
+from counterfoil.models.definition import ModelUse
 from counterfoil.rules.definition import Policy, Rule, ValueList
 
 
@@ -23,6 +24,7 @@ class Draft:
     features: list[tuple[str, Feature]] = field(default_factory=list)
     rules: list[tuple[str, Rule]] = field(default_factory=list)
     lists: list[tuple[str, ValueList]] = field(default_factory=list)
+    models: list[tuple[str, ModelUse]] = field(default_factory=list)
     policy: Policy = Policy()
     max_lateness: int = 7 * DAY
     max_skew: int = DAY
@@ -40,6 +42,7 @@ class Draft:
             [(f"features[{at}]", feature) for at, feature in enumerate(detector.features)],
             [(f"rules[{at}]", rule) for at, rule in enumerate(detector.rules)],
             [(f"lists.{each.name}", each) for each in detector.lists],
+            [(f"models.{each.name}", each) for each in detector.models],
             detector.policy,
             detector.max_lateness,
             detector.max_skew,
@@ -61,4 +64,5 @@ class Draft:
             self.max_skew,
             self.dedupe,
             self.description,
+            tuple(use for _, use in self.models),
         )

@@ -16,6 +16,7 @@ from counterfoil.definition.limits import (
     MAX_KINDS,
     MAX_LIST_VALUES,
     MAX_LISTS,
+    MAX_MODELS,
     MAX_RULES,
     MAX_SCALE,
     MAX_WINDOWS,
@@ -23,6 +24,7 @@ from counterfoil.definition.limits import (
 from counterfoil.definition.place import NAME_PATTERN, TITLE_PATTERN
 from counterfoil.events.kinds import FieldType, TimeUnit
 from counterfoil.features.typing import SIGNATURES, Argument
+from counterfoil.models.definition import REFERENCE_PATTERN
 from counterfoil.rules.definition import Outcome
 from counterfoil.rules.parsing import TEXT_LIMIT
 
@@ -55,6 +57,7 @@ def json_schema() -> Schema:
             "kind": _object(_kind(), ("time",)),
             "feature": {"anyOf": [_object(_derived(), ("name", "expr")), _aggregate()]},
             "rule": _object(_rule(), ("name", "when")),
+            "model": _model(),
             "list": {"anyOf": [_ref("name"), _object(_list(), ("of",))]},
         },
     }
@@ -108,6 +111,7 @@ def _detector() -> Schema:
         "entities": _map(_ref("names"), MAX_ENTITIES, "What features are kept for: the field or fields of each key."),
         "features": _array(_ref("feature"), MAX_FEATURES, "Aggregates over the past, and features derived from them."),
         "lists": _map(_ref("list"), MAX_LISTS, "Values that conditions ask for: device_id in blocked_devices."),
+        "models": _map(_ref("model"), MAX_MODELS, "Models whose scores rules and policy use: NAME_score."),
         "rules": _array(_ref("rule"), MAX_RULES, "Conditions with consequences."),
         "policy": _object(_policy()),
         "max_lateness": _ref(
@@ -187,6 +191,19 @@ def _rule() -> Schema:
         "episode": {"anyOf": [_ref("name"), {"type": "null"}], "description": "Whose hits belong to one alert."},
         "quiet": _ref("duration", "Time without a hit after which an episode is over (1d)."),
     }
+
+
+def _model() -> Schema:
+    use = _pattern(REFERENCE_PATTERN, "MODEL@ALIAS or MODEL@NUMBER in the registry: payments@champion.")
+    properties = {
+        "use": use,
+        "share": {"type": ["number", "string"], "minimum": 0, "maximum": 1, "description": "Of the entities of by."},
+        "by": _ref("name", "The entity whose key decides who is in the share."),
+        "instead_of": _ref("name", "The model that serves the others; the first when left out."),
+        "shadow": _ref("boolean", "Score and record it, never act on it."),
+        "budget": _ref("duration", "What it may take for 4,096 rows; beyond it, it is fenced off (1s)."),
+    }
+    return {"anyOf": [use, _object(properties, ("use",))]}
 
 
 def _policy() -> Schema:

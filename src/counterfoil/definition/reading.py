@@ -20,6 +20,7 @@ from counterfoil.definition.limits import (
     MAX_WINDOWS,
 )
 from counterfoil.definition.list_files import read_list_file
+from counterfoil.definition.model_reading import read_models
 from counterfoil.definition.place import Place
 from counterfoil.errors import nearest
 from counterfoil.events.kinds import EventKind, Field, FieldType, TimeUnit
@@ -74,12 +75,11 @@ def read_draft(root: Place, folder: Path | None) -> Draft:
         length = parts[key].duration() if key in parts else None
         if length is not None:
             setattr(draft, key, length)
-    if "models" in parts:
-        parts["models"].problem("no models: they are not supported yet", "remove this entry", found="models")
     _read_kinds(parts.get("events"), draft)
     _read_entities(parts.get("entities"), draft)
     _read_features(parts.get("features"), draft)
     _read_lists(parts.get("lists"), draft, folder)
+    read_models(parts.get("models"), draft)
     _read_rules(parts.get("rules"), draft)
     if "policy" in parts:
         draft.policy = _read_policy(parts["policy"])

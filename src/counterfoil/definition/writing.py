@@ -12,13 +12,14 @@ from counterfoil.detector import DAY, Detector
 from counterfoil.events.kinds import EventKind, Field, FieldType, TimeUnit
 from counterfoil.features.definition import AggregateFeature, DerivedFeature
 from counterfoil.features.typing import SIGNATURES, Argument
+from counterfoil.models.definition import BUDGET, ModelUse
 from counterfoil.rules.definition import Policy, Rule, ValueList
 
 Data = dict[str, Any]
 """Mappings, lists and scalars, as YAML holds them."""
 
 _TEXT_TAG = "tag:yaml.org,2002:str"
-_FLOW_FROM = {"events": 4, "features": 2, "rules": 3, "lists": 2, "entities": 2, "policy": 1}
+_FLOW_FROM = {"events": 4, "features": 2, "rules": 3, "lists": 2, "entities": 2, "policy": 1, "models": 2}
 """From which depth on a part is written on one line."""
 
 
@@ -45,6 +46,7 @@ def detector_data(detector: Detector) -> Data:
             for feature in detector.features
         ],
         "lists": {each.name: _list(each) for each in detector.lists},
+        "models": {use.name: _model(use) for use in detector.models},
         "rules": [_rule(rule) for rule in detector.rules],
         "policy": _policy(detector.policy),
         "max_lateness": _unless(detector.max_lateness, 7 * DAY),
@@ -116,6 +118,17 @@ def _derived(feature: DerivedFeature) -> Data:
 
 def _list(each: ValueList) -> str | Data:
     return {"of": each.of, "values": list(each.values)} if each.values else each.of
+
+
+def _model(use: ModelUse) -> str | Data:
+    data: Data = {"use": use.use}
+    if use.share is not None:
+        data |= {"share": use.share, "by": use.by, "instead_of": use.instead_of}
+    if use.shadow:
+        data["shadow"] = True
+    if use.budget != BUDGET:
+        data["budget"] = write_duration(use.budget)
+    return data if len(data) > 1 else use.use
 
 
 def _rule(rule: Rule) -> Data:

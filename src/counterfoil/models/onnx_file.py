@@ -28,21 +28,18 @@ _ENTRIES_MAX = 6_000_000
 """Entries of the lists of one attribute: a tree node has one in each of a dozen lists."""
 _DIMENSIONS_MAX = 8
 _CORE = frozenset(
-    "Abs Add And ArgMax ArgMin BatchNormalization Cast Ceil Clip Concat Constant Div Elu Equal Erf Exp Flatten Floor"
-    " Gather Gemm Greater GreaterOrEqual HardSigmoid HardSwish Identity IsInf IsNaN LayerNormalization LeakyRelu Less"
-    " LessOrEqual Log LogSoftmax MatMul Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal ReduceL1 ReduceL2"
-    " ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Round Selu Shape Sigmoid Sign"
-    " Slice Softmax Softplus Softsign Split Sqrt Squeeze Sub Sum Tanh Transpose Unsqueeze Where Xor".split()
+    ["Abs", "Add", "And", "ArgMax", "ArgMin", "BatchNormalization", "Cast", "Ceil", "Clip", "Concat", "Constant", "Div", "Elu", "Equal", "Erf", "Exp", "Flatten", "Floor", "Gather", "Gemm", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN", "LayerNormalization", "LeakyRelu", "Less", "LessOrEqual", "Log", "LogSoftmax", "MatMul", "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Round", "Selu", "Shape", "Sigmoid", "Sign", "Slice", "Softmax", "Softplus", "Softsign", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Transpose", "Unsqueeze", "Where", "Xor"]
 )
 _LEARNED = frozenset(
-    "ArrayFeatureExtractor Binarizer FeatureVectorizer Imputer LabelEncoder LinearClassifier LinearRegressor Normalizer"
-    " OneHotEncoder SVMClassifier SVMRegressor Scaler TreeEnsemble TreeEnsembleClassifier TreeEnsembleRegressor".split()
+    ["ArrayFeatureExtractor", "Binarizer", "FeatureVectorizer", "Imputer", "LabelEncoder", "LinearClassifier", "LinearRegressor", "Normalizer", "OneHotEncoder", "SVMClassifier", "SVMRegressor", "Scaler", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"]
 )
 _OPERATORS = {"": _CORE, "ai.onnx": _CORE, "ai.onnx.ml": _LEARNED}
 _HINTS = {
     "ZipMap": "convert it with the option zipmap=False",
     **dict.fromkeys(("Loop", "If", "Scan", "SequenceMap"), "operators that hold graphs are not run"),
-    **dict.fromkeys(("Expand", "Tile", "ConstantOfShape", "Range", "Resize", "Pad", "RandomNormal"), "its result may be of any size"),
+    **dict.fromkeys(
+        ("Expand", "Tile", "ConstantOfShape", "Range", "Resize", "Pad", "RandomNormal"), "its result may be of any size"
+    ),
 }
 FLOAT, INT32, INT64, DOUBLE = 1, 6, 7, 11
 _ELEMENT_BYTES = {FLOAT: 4, 2: 1, 3: 1, 4: 2, 5: 2, INT32: 4, INT64: 8, 9: 1, 10: 2, DOUBLE: 8, 12: 4, 13: 8}
@@ -116,9 +113,7 @@ def read_onnx(data: bytes, signature: Signature) -> Graph:
     constants = _constants(graph)
     name, element = _input(graph, constants, signature)
     nodes = _nodes(graph)
-    outputs = tuple(
-        each.text(1) for each in graph.messages(12, 16, 10, "outputs")
-    )
+    outputs = tuple(each.text(1) for each in graph.messages(12, 16, 10, "outputs"))
     if signature.output not in outputs:
         raise InputError(
             f'model file: found the outputs {", ".join(outputs)}; the signature says "{signature.output}";'
@@ -163,7 +158,9 @@ def _check_tensor(tensor: Message) -> None:
     for each in dimensions.tolist():
         count *= each
     if count > MODEL_BYTES_MAX:
-        raise InputError(f'model file: the constant "{name}" says it has {count:,} values, more than the file has bytes')
+        raise InputError(
+            f'model file: the constant "{name}" says it has {count:,} values, more than the file has bytes'
+        )
     raw = tensor.raw(9)
     if raw is not None:
         size = _ELEMENT_BYTES.get(tensor.integer(2))
@@ -219,8 +216,13 @@ def _node(message: Message) -> Node:
     attributes = {}
     for each in message.messages(5, _ATTRIBUTES_MAX, _ENTRIES_MAX, "attributes"):
         if each.numbers() & {6, 11, 14, 15, 22, 23}:
-            raise InputError(f'model file: the operator "{operator}" holds a graph or a type; allowed: numbers and texts')
-        for tensor in (*each.messages(5, 1, _ENTRIES_MAX, "constants"), *each.messages(10, 16, _ENTRIES_MAX, "constants")):
+            raise InputError(
+                f'model file: the operator "{operator}" holds a graph or a type; allowed: numbers and texts'
+            )
+        for tensor in (
+            *each.messages(5, 1, _ENTRIES_MAX, "constants"),
+            *each.messages(10, 16, _ENTRIES_MAX, "constants"),
+        ):
             _check_tensor(tensor)
         attributes[each.text(1)] = each
     return Node(operator, domain, tuple(message.texts(1, 1_000)), tuple(message.texts(2, 1_000)), attributes)

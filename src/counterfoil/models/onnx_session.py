@@ -29,7 +29,7 @@ PROBE_SECONDS = 10.0
 
 def _runtime() -> Any:
     try:
-        import onnxruntime
+        import onnxruntime  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigurationError(
             "this model is neither trees nor linear and needs onnxruntime: pip install 'counterfoil[models]'"

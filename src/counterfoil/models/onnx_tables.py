@@ -118,7 +118,11 @@ def _classifier(node: Node, signature: Signature) -> TreeTables | None:
     labels = max(_count(node, "classlabels_int64s", 8), _count(node, "classlabels_strings", 9))
     if post not in ("NONE", "LOGISTIC") or labels != 2 or signature.column not in (-1, 1):
         return None
-    classes, weights, base = _integers(node, "class_ids"), _numbers(node, "class_weights"), _numbers(node, "base_values")
+    classes, weights, base = (
+        _integers(node, "class_ids"),
+        _numbers(node, "class_weights"),
+        _numbers(node, "base_values"),
+    )
     ids = (_integers(node, "class_treeids"), _integers(node, "class_nodeids"))
     if len({*classes.tolist()}) == 1:
         # One list of weights for two classes is that of the second, whatever its number.
@@ -129,7 +133,9 @@ def _classifier(node: Node, signature: Signature) -> TreeTables | None:
         ids, weights = (ids[0][second], ids[1][second]), weights[second]
     else:
         return None
-    return _trees(node, ids, weights, float(base.sum()), "logistic" if post == "LOGISTIC" else "identity", average=False)
+    return _trees(
+        node, ids, weights, float(base.sum()), "logistic" if post == "LOGISTIC" else "identity", average=False
+    )
 
 
 def _count(node: Node, name: str, number: int) -> int:

@@ -16,7 +16,7 @@ _OPSET, _ML_OPSET, _IR = 17, 3, 8
 
 def _onnx() -> Any:
     try:
-        import onnx
+        import onnx  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise ConfigurationError("models need more packages: pip install 'counterfoil[models]'") from error
     return onnx
@@ -115,5 +115,7 @@ def _model(nodes: list[Any], features: int, given: int, result: int, constants: 
         constants,
     )
     sets = [helper.make_opsetid("", _OPSET), helper.make_opsetid("ai.onnx.ml", _ML_OPSET)]
-    data: bytes = helper.make_model(graph, opset_imports=sets, ir_version=_IR, producer_name="counterfoil").SerializeToString()
+    data: bytes = helper.make_model(
+        graph, opset_imports=sets, ir_version=_IR, producer_name="counterfoil"
+    ).SerializeToString()
     return data

@@ -81,11 +81,11 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output: str = "score"
     column: int = -1
     data: DataRange | None = None
-    metrics: dict[str, float] = {}  # noqa: RUF012 - msgspec copies it
+    metrics: dict[str, float] = {}
     seed: int | None = None
-    libraries: dict[str, str] = {}  # noqa: RUF012
-    parameters: dict[str, str | int | float | bool | None] = {}  # noqa: RUF012
-    profile: dict[str, Any] = {}  # noqa: RUF012
+    libraries: dict[str, str] = {}
+    parameters: dict[str, str | int | float | bool | None] = {}
+    profile: dict[str, Any] = {}
     notes: str = ""
 
     def encode(self) -> bytes:

@@ -1,4 +1,4 @@
-"""Protobuf's wire format, read without trust: every length is checked, every count has a limit, nothing is copied twice.
+"""Protobuf's wire format, read without trust: every length is checked and every count has a limit.
 
 The protobuf library would build an object for each of the millions of empty messages that a few megabytes can hold.
 Here a message is a table of its fields, and a message with more fields than its place allows is refused.

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from counterfoil.decisions.decided import Decided
+    from counterfoil.decisions.model_scoring import ModelScoring, Serving
     from counterfoil.detector import Detector
     from counterfoil.events.batch import Batch
     from counterfoil.rules.types import ValueType
@@ -24,9 +25,10 @@ class CompiledProgram(Protocol):
     detector: Detector
     feature_names: tuple[str, ...]
     feature_types: tuple[ValueType, ...]
+    models: ModelScoring
 
-    def process(self, batch: Batch) -> Decided:
-        """Decide a batch and take it into the state."""
+    def process(self, batch: Batch, serving: Serving | None = None, /) -> Decided:
+        """Decide a batch, with the versions of models that serve it, and take it into the state."""
         ...
 
     def explain_hit(self, batch: Batch, decided: Decided, column: int, rule: int, /) -> tuple[Mapping[str, Any], str]:

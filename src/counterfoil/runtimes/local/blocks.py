@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from counterfoil.runtimes.local.dead_letter_vault import DeadLetterVault
     from counterfoil.runtimes.plan import CompiledProgram
 
+_TOLD = 3
+"""Features of a model that an alert names."""
+
 
 @dataclass(slots=True)
 class Work:
@@ -80,6 +83,9 @@ def make_block(
 def _alert(batch: Batch, decided: Decided, program: CompiledProgram, index: int) -> AlertUpdate:
     change = decided.alerts[index]
     reasons = [program.explain_hit(batch, decided, change.column, rule)[1] for rule in change.rules]
+    if decided.models is not None:
+        said = decided.models.told.get(change.column, {})
+        reasons += [f"{name}: {each['text']}" for name, why in said.items() for each in why["features"][:_TOLD]]
     content = alert_content(batch, decided, change, program.detector, reasons)
     return AlertUpdate(change.alert, int(batch.position[decided.rows[change.column]]), content)
 

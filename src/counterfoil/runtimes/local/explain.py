@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,11 +11,13 @@ import numpy as np
 
 from counterfoil.errors import InputError
 from counterfoil.events.identity import hash_pair
+from counterfoil.models.serving import repeat_of
 from counterfoil.program import Program
 from counterfoil.rules.definition import Outcome
 from counterfoil.rules.types import Base
 from counterfoil.runtimes.local.events import event_inputs, feature_values
 from counterfoil.runtimes.local.journal import decode_batch
+from counterfoil.runtimes.local.model_serving import model_files
 from counterfoil.runtimes.local.records import FAILED, HIT, decode_records, digest
 from counterfoil.runtimes.local.recovery import read_blocks
 from counterfoil.runtimes.local.snapshots import Snapshots, layout_of, shards_of
@@ -74,6 +76,8 @@ class Explanation:
     replayed_events: int
     """How many events were performed again for it."""
     seconds: float
+    models: dict[str, Any] = field(default_factory=dict)
+    """What models said, and why."""
     intervals: tuple[str, ...] = ()
     """Names of what is a length of time: its values are seconds."""
 
@@ -137,7 +141,8 @@ def explain(store: Store, detectors: Sequence[tuple[int, Detector]], key: Identi
         raise InputError(f"{identifier}: this event was not decided: it only fed state, or repeats an earlier one")
     column = int(columns[0])
     last_epoch = header.block >= detectors[-1][0]
-    program, batch, decided, replayed = _perform(store, detector, key, header, last_epoch)
+    begin = next(first for first, _ in reversed(detectors) if first <= header.block)
+    program, batch, decided, replayed = _perform(store, detector, key, header, last_epoch, begin)
     equal = (
         len(decided.rows) > column
         and int(decided.rows[column]) == row
@@ -162,6 +167,7 @@ def explain(store: Store, detectors: Sequence[tuple[int, Detector]], key: Identi
         equal,
         replayed,
         time.monotonic() - started,
+        _models(decided, column),
         tuple(
             name
             for name, kind in zip(program.feature_names, program.feature_types, strict=True)
@@ -184,7 +190,7 @@ def _find(
 
 
 def _perform(
-    store: Store, detector: Detector, key: IdentityKey, header: Header, snapshots: bool
+    store: Store, detector: Detector, key: IdentityKey, header: Header, snapshots: bool, begin: int
 ) -> tuple[Program, Batch, Decided, int]:
     """Bring a fresh program to where the block begins and decide the block."""
     shards = _shards(store, header.block) if snapshots else None
@@ -197,8 +203,9 @@ def _perform(
             first, arrays = restored
             program.restore(arrays)
     events = 0
-    for each, batch, _ in read_blocks(store, detector.schema, first, header.block + 1):
-        decided = program.process(batch)
+    files = model_files(store.folder, detector)
+    for each, batch, records in read_blocks(store, detector.schema, first, header.block + 1):
+        decided = program.process(batch, repeat_of(files, records.models) if each.block >= begin else None)
         events += len(batch)
         if each.block == header.block:
             return program, batch, decided, events
@@ -219,6 +226,16 @@ def _rule(program: Program, batch: Batch, decided: Decided, column: int, rule: i
     values, reason = program.explain_hit(batch, decided, column, rule)
     spoken = reason if result == "hit" else None
     return RuleExplanation(definition.name, definition.when, result, definition.score, dict(values), spoken)
+
+
+def _models(decided: Decided, column: int) -> dict[str, Any]:
+    if decided.models is None:
+        return {}
+    why = decided.models.reasons(np.array([column])).get(column, {})
+    return {
+        name: said | ({"why": why[name]} if name in why else {})
+        for name, said in decided.models.describe(column).items()
+    }
 
 
 def _recorded(records: Records, column: int, header: Header, detector: Detector) -> dict[str, Any]:

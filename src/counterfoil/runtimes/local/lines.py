@@ -16,6 +16,7 @@ import numpy as np
 from counterfoil.events.words import PADDING, load_word, padded, store_word
 from counterfoil.rules.definition import Outcome
 from counterfoil.runtimes.local.arrays import Bytes, Lengths, Words, heap_of
+from counterfoil.runtimes.local.model_records import with_models
 from counterfoil.runtimes.local.records import Records
 from counterfoil.runtimes.local.values import column_values, time_text
 
@@ -55,6 +56,7 @@ class LineEncoder:
         """Return one line for each record; ``decided_at`` is in microseconds since 1970."""
         if not len(records):
             return b""
+        records = with_models(records)
         glue, middle = _glue(records, decided_at, detector)
         features = self._feature_texts(records)
         out = np.empty(_bound(records, glue, features) + PADDING, np.uint8)

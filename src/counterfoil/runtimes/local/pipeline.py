@@ -23,12 +23,14 @@ from counterfoil.rules.definition import Outcome
 from counterfoil.runtimes.local.blocks import Work, make_block
 from counterfoil.runtimes.local.channel import Channel, Closed
 from counterfoil.runtimes.local.messages import OutgoingAlert, Parcel
+from counterfoil.runtimes.local.model_serving import count_scores, decide
 from counterfoil.runtimes.local.records import FAILED, HIT, Records
 from counterfoil.runtimes.local.store import Group, NewBlock, SnapshotRecord
 
 if TYPE_CHECKING:
     from counterfoil.config import LimitsConfig
     from counterfoil.decisions.decided import Decided
+    from counterfoil.models.serving import ModelHost
     from counterfoil.runtimes.local.dead_letter_vault import DeadLetterVault
     from counterfoil.runtimes.local.delivery import CommitProgress, Delivery
     from counterfoil.runtimes.local.inputs import Input
@@ -86,6 +88,8 @@ class Parts:
     """Where decisions go to topics."""
     progress: CommitProgress | None = None
     """Who wants to know what is durable, where partitions are read and no topic is written."""
+    models: ModelHost | None = None
+    """Hands over the versions of models that serve; None where the detector has none."""
 
 
 class Pipeline:
@@ -206,7 +210,7 @@ class Pipeline:
         with ThreadPoolExecutor(1) as pool:
             while (work := self._next_work()) is not None:
                 started = time.monotonic()
-                decided = parts.program.process(work.batch)
+                decided = decide(parts.program, work.batch, parts.models)
                 seconds = time.monotonic() - started
                 busy += seconds
                 parts.metrics.step.labels("decide").observe(seconds)
@@ -401,6 +405,8 @@ def count_batch(metrics: Metrics, schema: Schema, done: Done, program: CompiledP
     metrics.late.inc(int(np.count_nonzero(decided.late)))
     for outcome, count in zip(_OUTCOMES, np.bincount(decided.outcome, minlength=len(_OUTCOMES)).tolist(), strict=True):
         metrics.decisions.labels(outcome).inc(count)
+    if decided.models is not None:
+        count_scores(metrics, decided.models)
     hits, failures = (decided.hits == HIT).sum(axis=1), (decided.hits == FAILED).sum(axis=1)
     for rule, hit, failure in zip(program.detector.rules, hits.tolist(), failures.tolist(), strict=True):
         if hit:

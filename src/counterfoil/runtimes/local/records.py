@@ -17,10 +17,12 @@ import numpy.typing as npt
 from counterfoil.errors import CorruptionError
 from counterfoil.events.batch import Batch
 from counterfoil.runtimes.local.arrays import Bytes, Lengths, Words, gathered, heap_of, offsets_of, pack, unpack
+from counterfoil.runtimes.local.model_records import decode_models, encode_models, mix_models
 
 if TYPE_CHECKING:
     from counterfoil.decisions.decided import Decided
     from counterfoil.detector import Detector
+    from counterfoil.models.scores import ModelScores
 
 HIT, FAILED = 1, 2
 
@@ -64,6 +66,8 @@ class Records:
     features: Words | None = None
     """(features, n), where they are recorded."""
     feature_nulls: Bytes | None = None
+    models: ModelScores | None = None
+    """What models said, and which versions they were; None where the detector has none."""
 
     def __len__(self) -> int:
         return len(self.row)
@@ -86,24 +90,30 @@ class Records:
             self.finding_length[rows],
             None if self.features is None else self.features[:, rows],
             None if self.feature_nulls is None else self.feature_nulls[:, rows],
+            None if self.models is None else self.models.take(rows),
         )
 
     def findings(self, row: int) -> dict[str, Any]:
-        """Return ``rules``, ``reasons`` and, where one failed, ``failed_rules`` of one decision."""
+        """Return ``rules``, ``reasons`` and, where there are any, ``failed_rules`` and ``models`` of one decision."""
+        models = {} if self.models is None else {"models": self.models.describe(row)}
         length = int(self.finding_length[row])
         if length < 0:
-            return {"rules": [], "reasons": []}
+            return {"rules": [], "reasons": [], **models}
         start = int(self.finding_offset[row])
         found: dict[str, Any] = msgspec.json.decode(b"{" + self.finding_heap[start : start + length].tobytes() + b"}")
-        return found
+        return found | models
 
 
 def make_records(batch: Batch, decided: Decided, program: Explainer, with_features: bool = False) -> Records:
     """Return what is recorded of the decisions of a batch."""
     rows = decided.rows
     texts = batch.texts
-    findings = np.flatnonzero((decided.hits != 0).any(axis=0))
-    heap, offset, length = heap_of([_finding(batch, decided, program, int(row)) for row in findings])
+    raised = decided.models is not None and decided.outcome != 0
+    findings = np.flatnonzero((decided.hits != 0).any(axis=0) | raised)
+    said = model_reasons(decided, findings)
+    heap, offset, length = heap_of(
+        [_finding(batch, decided, program, int(row), said.get(int(row))) for row in findings]
+    )
     finding_offset, finding_length = np.zeros(len(rows), np.int64), np.full(len(rows), -1, np.int32)
     finding_offset[findings], finding_length[findings] = offset, length
     return Records(
@@ -122,18 +132,27 @@ def make_records(batch: Batch, decided: Decided, program: Explainer, with_featur
         finding_length,
         decided.features if with_features else None,
         decided.feature_nulls if with_features else None,
+        decided.models,
     )
 
 
 def finding(batch: Batch, decided: Decided, program: Explainer, row: int) -> dict[str, Any]:
     """Return the rules that hit, and those that failed, on one decided row, as JSON holds them."""
-    if not decided.hits[:, row].any():
-        return {"rules": [], "reasons": []}
-    found: dict[str, Any] = msgspec.json.decode(b"{" + _finding(batch, decided, program, row) + b"}")
-    return found
+    models = {} if decided.models is None else {"models": decided.models.describe(row)}
+    if not decided.hits[:, row].any() and not decided.outcome[row]:
+        return {"rules": [], "reasons": [], **models}
+    found: dict[str, Any] = msgspec.json.decode(
+        b"{" + _finding(batch, decided, program, row, model_reasons(decided, np.array([row])).get(row)) + b"}"
+    )
+    return found | models
 
 
-def _finding(batch: Batch, decided: Decided, program: Explainer, row: int) -> bytes:
+def model_reasons(decided: Decided, columns: npt.NDArray[np.int64]) -> dict[int, dict[str, Any]]:
+    """Return why models scored as they did, for those of some decisions that were raised."""
+    return {} if decided.models is None else decided.models.reasons(columns[decided.outcome[columns] != 0])
+
+
+def _finding(batch: Batch, decided: Decided, program: Explainer, row: int, said: dict[str, Any] | None = None) -> bytes:
     """Return the members ``rules``, ``reasons`` and, where one failed, ``failed_rules`` of a decision's JSON object."""
     definitions = program.detector.rules
     rules: list[dict[str, Any]] = []
@@ -146,6 +165,8 @@ def _finding(batch: Batch, decided: Decided, program: Explainer, row: int) -> by
     failed = [definitions[rule].name for rule in np.flatnonzero(decided.hits[:, row] == FAILED)]
     if failed:
         found["failed_rules"] = failed
+    if said:
+        found["model_reasons"] = said
     return _json.encode(found)[1:-1]
 
 
@@ -154,7 +175,7 @@ def digest(decided: Decided) -> Words:
     out = np.zeros(len(decided.rows), np.int64)
     score = np.ascontiguousarray(decided.score).view(np.int64)
     _digest(decided.features, decided.feature_nulls, decided.hits, score, decided.outcome, decided.late, out)
-    return out
+    return out if decided.models is None else mix_models(out, decided.models)
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True)
@@ -200,6 +221,10 @@ def encode_records(records: Records) -> bytes:
     if records.features is not None and records.feature_nulls is not None:
         heaps["features"] = np.ascontiguousarray(records.features).view(np.uint8).ravel()
         heaps["feature_nulls"] = np.ascontiguousarray(records.feature_nulls).ravel()
+    if records.models is not None:
+        columns, heap = encode_models(records.models)
+        arrays |= columns
+        heaps |= heap
     return pack(arrays, heaps)
 
 
@@ -233,6 +258,7 @@ def decode_records(data: bytes) -> Records:
             arrays["finding_length"],
             None if features is None else features.view(np.int64).reshape(rows, size),
             None if nulls is None else nulls.reshape(rows, size),
+            decode_models(arrays, size),
         )
     except KeyError as error:
         raise CorruptionError(f"a block of the log has no column {error}; restore the folder from a copy") from error

@@ -12,6 +12,7 @@ import numpy as np
 
 from counterfoil.errors import CorruptionError
 from counterfoil.events.batch import Batch
+from counterfoil.models.serving import ModelFiles, repeat_of
 from counterfoil.observability import get_logger
 from counterfoil.runtimes.local.failpoints import reach
 from counterfoil.runtimes.local.journal import decode_batch
@@ -38,7 +39,13 @@ class Recovery:
     seconds: float
 
 
-def recover(store: Store, snapshots: Snapshots, program: CompiledProgram, verified_from: int) -> Recovery:
+def recover(
+    store: Store,
+    snapshots: Snapshots,
+    program: CompiledProgram,
+    verified_from: int,
+    models: ModelFiles | None = None,
+) -> Recovery:
     """Restore the newest good snapshot and replay the journal behind it.
 
     Parameters
@@ -51,6 +58,9 @@ def recover(store: Store, snapshots: Snapshots, program: CompiledProgram, verifi
         A fresh program.
     verified_from
         The first block that this detector decided: from there on the replay must give the recorded decisions.
+        Those of an earlier detector are performed without models.
+    models
+        The models that served; None where the detector has none.
 
     Raises
     ------
@@ -65,7 +75,8 @@ def recover(store: Store, snapshots: Snapshots, program: CompiledProgram, verifi
         program.restore(arrays)
     events = 0
     for header, batch, records in read_blocks(store, program.detector.schema, blocks, store.totals.blocks):
-        decided = program.process(batch)
+        served = None if models is None or header.block < verified_from else repeat_of(models, records.models)
+        decided = program.process(batch, served)
         if header.block >= verified_from:
             check_repeat(header, records, decided)
         events += len(batch)

@@ -39,6 +39,7 @@ from counterfoil.runtimes.local.failpoints import reach
 from counterfoil.runtimes.local.inputs import Input, open_input
 from counterfoil.runtimes.local.lines import LineEncoder
 from counterfoil.runtimes.local.lock import FolderLock
+from counterfoil.runtimes.local.model_serving import decide, host_of, model_files
 from counterfoil.runtimes.local.outputs import STANDARD_OUTPUT, LineSink, export_parquet
 from counterfoil.runtimes.local.pipeline import Committer, Done, GroupReport, Parts, Pipeline
 from counterfoil.runtimes.local.record_decoders import record_decoder
@@ -54,6 +55,7 @@ from counterfoil.runtimes.plan import CompiledProgram
 if TYPE_CHECKING:
     from counterfoil.decisions.decided import Decided
     from counterfoil.events.decoding import Decoded
+    from counterfoil.models.serving import ModelHost
     from counterfoil.runtimes.local.delivery import CommitProgress, Delivery
     from counterfoil.runtimes.local.kafka_metrics import KafkaMetrics
 
@@ -151,6 +153,7 @@ class LocalRuntime:
         self._astray = 0
         self._busy = 0.0
         self._kafka: KafkaMetrics | None = None
+        self._models: ModelHost | None = None
         self._delivery: Delivery | None = None
         self._progress: CommitProgress | None = None
 
@@ -173,6 +176,7 @@ class LocalRuntime:
             try:
                 self._open(started)
             except BaseException:
+                self._close_models()
                 self.store.close()
                 raise
         except BaseException:
@@ -187,7 +191,13 @@ class LocalRuntime:
         self.snapshots = Snapshots(self.store, state.snapshots_kept, state.replay_seconds, state.snapshot_share, layout)
         self._check_folder()
         self.snapshots.clear()
-        self.recovery = recover(self.store, self.snapshots, self.program, self.store.epochs()[-1].first_block)
+        files = model_files(self.folder, self.detector)
+        first = self.store.epochs()[-1].first_block
+        self.recovery = recover(self.store, self.snapshots, self.program, first, files)
+        if self.detector.models:
+            settings = self.config.models
+            self._models = host_of(self.detector, self.program.models, settings, self.folder, self.metrics)
+            self._models.start()
         self.metrics.recovery.set(time.monotonic() - started)
 
     def _check_folder(self) -> None:
@@ -220,11 +230,17 @@ class LocalRuntime:
             sink.close()
         self._sinks = []
         self._close_delivery()
+        self._close_models()
         reach("close.before")
         self.store.close()
         self._lock.release()
         reach("close.after")
         self._drop_temporary()
+
+    def _close_models(self) -> None:
+        if self._models is not None:
+            self._models.close()
+            self._models = None
 
     def _drop_temporary(self) -> None:
         if self._temporary:
@@ -296,7 +312,7 @@ class LocalRuntime:
         received = time.monotonic()
         position = self.store.next_position if journal else self._next_free_position()
         decoded = self._call_decoder().decode(record.replace(b"\n", b" "), position, self.clock())
-        decided = self.program.process(decoded.batch)
+        decided = decide(self.program, decoded.batch, self._models)
         decided_at = self.clock()
         answer = self._answer(decoded, decided, decided_at)
         if journal:
@@ -409,7 +425,7 @@ class LocalRuntime:
         received = time.monotonic()
         good = RecordBatch.of([records[index] for index in readable], position)
         decoded = decoder.decode_records(good, self.clock())
-        decided = self.program.process(decoded.batch)
+        decided = decide(self.program, decoded.batch, self._models)
         record = source.record + len(readable)
         places = (source.source, position, position + len(readable), record, record)
         unknown = sum(decoded.unknown_fields.values())
@@ -500,6 +516,7 @@ class LocalRuntime:
             self._after_group,
             self._delivery,
             self._progress,
+            self._models,
         )
 
     def _after_group(self, report: GroupReport) -> None:
