@@ -5,7 +5,16 @@ from xml.etree import ElementTree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterfoil.backtest.svg import Series, curves, heat_map, legend, lying_bars, nice_ceiling, stacked_bars
+from counterfoil.backtest.svg import (
+    Series,
+    curves,
+    heat_map,
+    legend,
+    lying_bars,
+    nice_ceiling,
+    paired_bars,
+    stacked_bars,
+)
 
 SVG = "{http://www.w3.org/2000/svg}"
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8)
@@ -35,6 +44,18 @@ def test_heights_say_the_values() -> None:
     root = parse(stacked_bars(["a", "b"], [Series("n", "accent", [1, 4])]))
     heights = [float(box.attrib["height"]) for box in root.iter(f"{SVG}rect") if box.attrib["class"] == "accent"]
     assert heights[1] == 4 * heights[0]
+
+
+@given(st.lists(st.tuples(names, st.floats(0, 1), st.floats(0, 1)), max_size=12))
+def test_pairs_of_bars_are_well_formed_and_inside(rows: list[tuple[str, float, float]]) -> None:
+    first, second = (Series(name, name, [row[1 + place] for row in rows]) for place, name in enumerate(("then", "now")))
+    root = parse(paired_bars([row[0] for row in rows], first, second))
+    width, height = (float(each) for each in root.attrib["viewBox"].split()[2:])
+    boxes = list(root.iter(f"{SVG}rect"))
+    assert len(boxes) == 2 * len(rows)
+    for box in boxes:
+        assert 0 <= float(box.attrib["x"]) <= width - float(box.attrib["width"]) + 1
+        assert 0 <= float(box.attrib["y"]) <= height - float(box.attrib["height"]) + 1
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), names), max_size=10))

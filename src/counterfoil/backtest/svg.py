@@ -57,6 +57,26 @@ def stacked_bars(places: Sequence[str], series: Sequence[Series], height: int = 
     return "".join([*parts, "</svg>"])
 
 
+def paired_bars(places: Sequence[str], first: Series, second: Series, height: int = 150) -> str:
+    """Return two upright bars side by side for each place: shares of two wholes, from 0 to 1."""
+    top = nice_ceiling(max([*first.values, *second.values], default=0) * 100)
+    wide, tall = _WIDTH - _LEFT - _RIGHT, height - _TOP - _BOTTOM
+    step = wide / max(len(places), 1)
+    bar = max(step * 0.38, 0.6)
+    parts = [_open(height), _grid(top, tall, wide)]
+    for index, place in enumerate(places):
+        told = "; ".join(f"{each.name}: {each.values[index]:.1%}" for each in (first, second))
+        parts.append(f"<g><title>{escape(place)} — {escape(told)}</title>")
+        for side, each in enumerate((first, second)):
+            size = each.values[index] * 100 / top * tall
+            x = _LEFT + (index + 0.5) * step + (side - 1) * bar
+            parts.append(_rectangle(x, _TOP + tall - size, bar, size, each.style))
+        parts.append("</g>")
+        x = _LEFT + (index + 0.5) * step
+        parts.append(f'<text x="{_n(x)}" y="{height - 8}" class="tick middle">{escape(place)}</text>')
+    return "".join([*parts, "</svg>"])
+
+
 def lying_bars(places: Sequence[str], series: Sequence[Series], row: int = 24) -> str:
     """Return bars from left to right, one a row, with their sum behind them."""
     left, right = 230, 70

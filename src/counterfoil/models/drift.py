@@ -155,7 +155,7 @@ def measure(profile: FeatureProfile, counts: Counts) -> Drift:
     rows, rows_before = int(now.sum()), int(before.sum())
     if not rows or not rows_before:
         return Drift(profile.name, 0.0, 0.0, 0.0, 0.0, rows, 0.0, 0.0, tuple(counts.tolist()))
-    starts = _groups(before)
+    starts = groups(before)
     grouped_before, grouped = np.add.reduceat(before, starts), np.add.reduceat(now, starts)
     # Half a row more in each group: an empty one would be infinitely far away.
     then = (grouped_before + 0.5) / (rows_before + 0.5 * len(starts))
@@ -177,7 +177,7 @@ def measure(profile: FeatureProfile, counts: Counts) -> Drift:
     )
 
 
-def _groups(before: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def groups(before: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Return where groups of neighbouring bins begin, each about a tenth of the rows; the missing stand alone."""
     starts, held = [0], 0.0
     least = before[:-1].sum() / GROUPS * 0.999
