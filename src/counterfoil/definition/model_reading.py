@@ -56,7 +56,7 @@ def _read_model(name: str, place: Place, draft: Draft) -> ModelUse | None:
 
 
 def _of_share(parts: dict[str, Place], draft: Draft) -> tuple[str | None, str | None]:
-    """Return whose key decides, and instead of which model: the first entity and the first model, where nothing says."""
+    """Return whose key decides, and instead of which model: the first of each, where nothing says."""
     first_entity = draft.entities[0][1].name if draft.entities else None
     first_model = next((use.name for _, use in draft.models if use.acts), None)
     by = parts["by"].name() if "by" in parts else first_entity

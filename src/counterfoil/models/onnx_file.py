@@ -1,8 +1,8 @@
 """ONNX files, read without trust.
 
-Everything is checked on the bytes before any other library sees them: size, number of parts, where constants lie (never
-outside of the file), which operators there are (none that loops, calls code from elsewhere or makes large tensors out of
-small ones), that the graph has no cycle, and that its input and output are what the signature says.
+Everything is checked on the bytes before any other library sees them: size, number of parts, where constants lie
+(never outside of the file), which operators there are (none that loops, calls code from elsewhere or makes large tensors
+out of small ones), that the graph has no cycle, and that its input and output are what the signature says.
 
 A graph that passes holds only operators whose results are as large as their inputs make them. What that may still cost
 is tried in a process with limits: see ``onnx_session``.
@@ -28,10 +28,15 @@ _ENTRIES_MAX = 6_000_000
 """Entries of the lists of one attribute: a tree node has one in each of a dozen lists."""
 _DIMENSIONS_MAX = 8
 _CORE = frozenset(
-    ["Abs", "Add", "And", "ArgMax", "ArgMin", "BatchNormalization", "Cast", "Ceil", "Clip", "Concat", "Constant", "Div", "Elu", "Equal", "Erf", "Exp", "Flatten", "Floor", "Gather", "Gemm", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN", "LayerNormalization", "LeakyRelu", "Less", "LessOrEqual", "Log", "LogSoftmax", "MatMul", "Max", "Mean", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow", "Reciprocal", "ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Round", "Selu", "Shape", "Sigmoid", "Sign", "Slice", "Softmax", "Softplus", "Softsign", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Transpose", "Unsqueeze", "Where", "Xor"]
+    "Abs Add And ArgMax ArgMin BatchNormalization Cast Ceil Clip Concat Constant Div Elu Equal Erf Exp Flatten Floor"  # noqa: SIM905
+    " Gather Gemm Greater GreaterOrEqual HardSigmoid HardSwish Identity IsInf IsNaN LayerNormalization LeakyRelu Less"
+    " LessOrEqual Log LogSoftmax MatMul Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal ReduceL1 ReduceL2"
+    " ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu Reshape Round Selu Shape Sigmoid Sign"
+    " Slice Softmax Softplus Softsign Split Sqrt Squeeze Sub Sum Tanh Transpose Unsqueeze Where Xor".split()
 )
 _LEARNED = frozenset(
-    ["ArrayFeatureExtractor", "Binarizer", "FeatureVectorizer", "Imputer", "LabelEncoder", "LinearClassifier", "LinearRegressor", "Normalizer", "OneHotEncoder", "SVMClassifier", "SVMRegressor", "Scaler", "TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor"]
+    "ArrayFeatureExtractor Binarizer FeatureVectorizer Imputer LabelEncoder LinearClassifier LinearRegressor Normalizer"  # noqa: SIM905
+    " OneHotEncoder SVMClassifier SVMRegressor Scaler TreeEnsemble TreeEnsembleClassifier TreeEnsembleRegressor".split()
 )
 _OPERATORS = {"": _CORE, "ai.onnx": _CORE, "ai.onnx.ml": _LEARNED}
 _HINTS = {
