@@ -48,7 +48,7 @@ def test_heights_say_the_values() -> None:
 
 @given(st.lists(st.tuples(names, st.floats(0, 1), st.floats(0, 1)), max_size=12))
 def test_pairs_of_bars_are_well_formed_and_inside(rows: list[tuple[str, float, float]]) -> None:
-    first, second = (Series(name, name, [row[1 + place] for row in rows]) for place, name in enumerate(("then", "now")))
+    first, second = Series("then", "other", [row[1] for row in rows]), Series("now", "accent", [row[2] for row in rows])
     root = parse(paired_bars([row[0] for row in rows], first, second))
     width, height = (float(each) for each in root.attrib["viewBox"].split()[2:])
     boxes = list(root.iter(f"{SVG}rect"))
