@@ -57,6 +57,6 @@ def with_room(table: Words, used: int, more: int) -> Words:
         return table
     while used + more > capacity * FILL_MAX:
         capacity *= 2
-    grown = reserve(2 * capacity)
+    grown = reserve(2 * capacity, dense=True)
     _copy(table, grown)
     return grown

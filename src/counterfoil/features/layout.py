@@ -5,12 +5,15 @@ one kind in time order, as entries of fixed width in a growing ring buffer. An e
 so that any additive aggregate over any window is a difference of two entries, and a window costs one remembered place
 (its *edge*), however long it is and however hot the key.
 
-Record: ``[clock, track 0 …, track 1 …, tally 0 …]``. A track's part is ``[ring, floor, head, first, edge places …]``:
+Record: ``[clock, track 0 …, tallies of track 0 …, track 1 …]``. A track's part is ``[ring, floor, head, newest, first,
+edge places …]``:
 
 - ring: address of the ring in the arena (shifted left by 6) and the binary logarithm of its capacity; 0 for none yet;
 - floor: sequence number of the oldest entry kept. It stands for everything before: it is in no window itself;
 - head: sequence number of the next entry; entry 0 is a sentinel before all time whose totals are zero;
-- first: the smallest time ever seen.
+- newest: the largest time ever seen, so that a track whose windows are all empty is answered without a look at its
+  ring;
+- first: the smallest, where a feature asks for it.
 
 Nothing here is specific to a detector: one compiled kernel serves all.
 """
@@ -28,35 +31,57 @@ be the negative zero, which is stored as zero)."""
 
 # Columns of the table of tracks.
 TRACK_KIND = 0
-TRACK_ROLE = 1
-TRACK_MASK = 2
+TRACK_MASK = 1
 """Row of the inputs that must be true for an event to enter; -1 for every event of the kind."""
-TRACK_STRIDE = 3
+TRACK_STRIDE = 2
 """Words an entry."""
-TRACK_RECORD = 4
+TRACK_RECORD = 3
 """Where the track's part of the record begins."""
-TRACK_HORIZON = 5
+TRACK_HORIZON = 4
 """Microseconds behind the newest entry that are kept for certain: longest window and delay, and the lateness."""
-TRACK_EDGES = 6
-TRACK_EDGE_COUNT = 7
-TRACK_MEASURES = 8
-TRACK_MEASURE_COUNT = 9
-TRACK_RESOLUTION = 10
-TRACK_EXTREMES = 11
+TRACK_EDGES = 5
+TRACK_EDGE_COUNT = 6
+TRACK_MEASURES = 7
+TRACK_MEASURE_COUNT = 8
+TRACK_RESOLUTION = 9
+TRACK_EXTREMES = 10
 """How many of its measures keep extremes of blocks (for min and max over windows)."""
-TRACK_TALLIES = 12
-TRACK_TALLY_COUNT = 13
-TRACK_OPERATIONS_PRIOR = 14
-TRACK_OPERATION_COUNT_PRIOR = 15
-TRACK_OPERATIONS = 16
-TRACK_OPERATION_COUNT = 17
-TRACK_COLUMNS = 18
+TRACK_TALLIES = 11
+TRACK_TALLY_COUNT = 12
+TRACK_OPERATIONS_PRIOR = 13
+TRACK_OPERATION_COUNT_PRIOR = 14
+TRACK_OPERATIONS = 15
+TRACK_OPERATION_COUNT = 16
+TRACK_WIDEST_PRIOR = 17
+"""Microseconds before which no operation of the phase looks; -1 where one looks at the whole past."""
+TRACK_WIDEST = 18
+TRACK_TOTAL_WORDS = 19
+"""Words of an entry, from its time on, that the next entry is made from: times and running totals come first."""
+TRACK_FIRST = 20
+"""Word of the record with the smallest time ever seen; -1 where no feature asks for it."""
+TRACK_PLACES = 21
+"""Word of the record with the first edge's place."""
+TRACK_ASKED_PRIOR = 22
+"""Bits of the edges that the operations of the phase ask for."""
+TRACK_ASKED = 23
+TRACK_REACH = 24
+"""Microseconds before now within which an entry makes the ring be read; -1 where it always is."""
+TRACK_COLUMNS = 25
+ASKED_BITS = 62
+"""Edges from this number on are always looked up."""
+
+# Columns of the table of edges.
+EDGE_OFFSET = 0
+"""Microseconds before now."""
+EDGE_WORDS = 1
+"""Words, from its time on, that are read of the entry before the edge."""
+EDGE_COLUMNS = 2
 
 # A track's part of a record.
 RING = 0
 FLOOR = 1
 HEAD = 2
-FIRST = 3
+NEWEST = 3
 PLACES = 4
 
 RING_SHIFT = 6
@@ -98,7 +123,7 @@ RAW_MAX = 11
 TALLY_CODE = 0
 TALLY_MEASURE = 1
 TALLY_RECORD = 2
-"""Word of the record: place of the window's edge; the number of values follows."""
+"""Word of the record: place of the window's edge; the number of values follows. 0 for the whole past."""
 TALLY_PAIR = 3
 TALLY_LIFETIME = 4
 TALLY_COLUMNS = 5

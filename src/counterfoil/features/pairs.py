@@ -100,6 +100,6 @@ def with_room(table: Words, used: int, more: int) -> Words:
         return table
     while used + more > capacity * FILL_MAX:
         capacity *= 2
-    grown = reserve(WORDS * capacity)
+    grown = reserve(WORDS * capacity, dense=True)
     _copy(table, grown)
     return grown

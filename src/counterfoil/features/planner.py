@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,6 +22,21 @@ from counterfoil.features.definition import AggregateFeature, Entity, Window
 from counterfoil.features.pairs import OWNER_BITS
 from counterfoil.rules.types import Base, ValueType
 
+_CARRIED = (
+    layout.ADD_INTEGER,
+    layout.ADD_ONE,
+    layout.ADD_FLOAT,
+    layout.ADD_SQUARE_INTEGER,
+    layout.ADD_SQUARE_FLOAT,
+    layout.RUNNING_MIN,
+    layout.RUNNING_MAX,
+    layout.RUNNING_DISTINCT,
+)
+"""Measures of which an entry holds the total of all up to it."""
+_READ_AT_EDGES = tuple(range(layout.COUNT_TOTAL, layout.SHARE + 1))
+"""Operations that subtract the totals at a window's edges."""
+_IN_RECORD = (layout.COUNT_ROWS, layout.TIME_SINCE, layout.AGE)
+"""Operations over the whole past that are answered from the record, as long as nothing comes late."""
 _SUM_LIMIT = "4.6e18"
 _SQUARE_LIMIT = "2.1e9"
 """Magnitudes that the fixed-point sums of floats (and of their squares) can hold; beyond is null."""
@@ -167,6 +183,56 @@ class TrackPlan:
         self.tallies.append([code, number, 0, pair, int(window is None), delay])
         return word, len(self.tallies) - 1
 
+    def order_words(self) -> int:
+        """Put the running totals of an entry before its other words; return how many words they take with the time."""
+        starts = sorted(measure[layout.MEASURE_WORD] for measure in self.measures)
+        widths = {start: following - start for start, following in pairwise([*starts, self.words])}
+        ordered = sorted(self.measures, key=lambda each: each[layout.MEASURE_CODE] not in _CARRIED)
+        places, word, carried = {0: 0, -1: -1}, 1, 1
+        for measure in ordered:
+            before = measure[layout.MEASURE_WORD]
+            places[before] = word
+            word += widths[before]
+            carried = word if measure[layout.MEASURE_CODE] in _CARRIED else carried
+        for measure in self.measures:
+            measure[layout.MEASURE_WORD] = places[measure[layout.MEASURE_WORD]]
+        for operation in (*self.prior, *self.after):
+            operation.word = places[operation.word]
+            operation.count_word = places[operation.count_word]
+            operation.square_word = places[operation.square_word]
+        return carried
+
+    def edge_words(self, edge: int) -> int:
+        """Return how many words, from its time on, operations read of the entry before an edge."""
+        # A total takes two words at most.
+        return min(
+            self.words,
+            max(
+                (
+                    max(operation.word, operation.count_word, operation.square_word) + 2
+                    for operation in (*self.prior, *self.after)
+                    if operation.code in _READ_AT_EDGES and edge in (operation.high, operation.low)
+                ),
+                default=1,
+            ),
+        )
+
+    def widest(self, operations: list[Operation]) -> int:
+        """Return the time before which none of some operations looks; -1 where one looks at the whole past."""
+        if any(operation.low < 0 for operation in operations):
+            return -1
+        return max((self.edges_at[operation.low] for operation in operations), default=0)
+
+    def reach(self) -> int:
+        """Return the time within which an entry makes the ring be read; -1 where it always is."""
+        return self.widest(
+            [
+                operation
+                for operation in (*self.prior, *self.after)
+                if operation.code not in _IN_RECORD or operation.high >= 0 or operation.low >= 0
+            ]
+        )
+
     def add(self, feature: AggregateFeature, operation: Operation, *, prior: bool = False) -> None:
         """Add a feature's operation: before the event enters where the event itself is left out."""
         (self.prior if prior or feature.prior else self.after).append(operation)
@@ -256,7 +322,7 @@ class StagePlanner:
     def pack(self) -> StagePlan:
         """Return the flat tables."""
         tracks: list[list[int]] = []
-        edges: list[int] = []
+        edges: list[list[int]] = []
         measures: list[list[int]] = []
         tallies: list[list[int]] = []
         operations: list[list[int]] = []
@@ -273,14 +339,24 @@ class StagePlanner:
             row[layout.TRACK_MEASURES], row[layout.TRACK_MEASURE_COUNT] = len(measures), len(plan.measures)
             row[layout.TRACK_RESOLUTION] = plan.resolution or 0
             row[layout.TRACK_EXTREMES] = plan.extremes
+            row[layout.TRACK_TOTAL_WORDS] = plan.order_words()
+            row[layout.TRACK_WIDEST_PRIOR], row[layout.TRACK_WIDEST] = plan.widest(plan.prior), plan.widest(plan.after)
+            row[layout.TRACK_ASKED_PRIOR], row[layout.TRACK_ASKED] = _asked(plan.prior), _asked(plan.after)
+            row[layout.TRACK_REACH] = plan.reach()
             row[layout.TRACK_TALLIES], row[layout.TRACK_TALLY_COUNT] = len(tallies), len(plan.tallies)
-            record += layout.PLACES + len(plan.edges_at)
+            record += layout.PLACES
+            row[layout.TRACK_FIRST] = -1
+            if any(operation.code == layout.AGE for operation in (*plan.prior, *plan.after)):
+                row[layout.TRACK_FIRST] = record
+                record += 1
+            row[layout.TRACK_PLACES] = record
+            record += len(plan.edges_at)
             first_tally, first_measure = len(tallies), len(measures)
             for tally in plan.tallies:
                 code, measure, _, pair, lifetime, _ = tally
-                tallies.append([code, first_measure + measure, record, pair, lifetime])
-                record += 2
-            edges.extend(plan.edges_at)
+                tallies.append([code, first_measure + measure, 0 if lifetime else record, pair, lifetime])
+                record += 0 if lifetime else 2
+            edges.extend([offset, plan.edge_words(number)] for number, offset in enumerate(plan.edges_at))
             measures.extend(plan.measures)
             for first, count, some in (
                 (layout.TRACK_OPERATIONS_PRIOR, layout.TRACK_OPERATION_COUNT_PRIOR, plan.prior),
@@ -297,7 +373,7 @@ class StagePlanner:
             self.entity.key,
             self.feed_key,
             _table(tracks, layout.TRACK_COLUMNS),
-            np.array(edges, np.int64),
+            _table(edges, layout.EDGE_COLUMNS),
             _table(measures, layout.MEASURE_COLUMNS),
             _table(tallies, layout.TALLY_COLUMNS),
             _table(operations, layout.OPERATION_COLUMNS),
@@ -306,6 +382,12 @@ class StagePlanner:
             -(-record // 8) * 8 if record > 4 else 4,
             self._pairs,
         )
+
+
+def _asked(operations: list[Operation]) -> int:
+    """Return the bits of the edges that some operations ask for."""
+    asked = {edge for operation in operations for edge in (operation.high, operation.low)}
+    return sum(1 << edge for edge in asked if 0 <= edge < layout.ASKED_BITS)
 
 
 def _pack_operation(operation: Operation, first_tally: int) -> list[int]:

@@ -92,8 +92,9 @@ def _allocate(state: State, track: np.int64, power: np.int64, words: np.int64) -
 
 
 @nb.njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
-def create(state: State, plan: Plan, track: np.int64, part: np.int64) -> bool:
+def create(state: State, plan: Plan, track: np.int64, record: np.int64) -> bool:
     """Give an entity its first ring for a track, holding the sentinel; False where the arena is full."""
+    part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
     stride = load2(plan.tracks, track, layout.TRACK_STRIDE)
     power = layout.RING_FIRST
     words = (stride << power) + block_words(load2(plan.tracks, track, layout.TRACK_EXTREMES), 1 << power)
@@ -106,7 +107,10 @@ def create(state: State, plan: Plan, track: np.int64, part: np.int64) -> bool:
     store(state.records, part + layout.RING, (address << layout.RING_SHIFT) | power)
     store(state.records, part + layout.FLOOR, 0)
     store(state.records, part + layout.HEAD, 1)
-    store(state.records, part + layout.FIRST, layout.TIME_NEVER)
+    store(state.records, part + layout.NEWEST, layout.TIME_NONE)
+    first = load2(plan.tracks, track, layout.TRACK_FIRST)
+    if first >= 0:
+        store(state.records, record + first, layout.TIME_NEVER)
     return True
 
 
@@ -360,6 +364,8 @@ def _link_values(
     start = load2(plan.tracks, track, layout.TRACK_TALLIES)
     stop = start + load2(plan.tracks, track, layout.TRACK_TALLY_COUNT)
     for tally in range(start, stop):
+        if load2(plan.tallies, tally, layout.TALLY_LIFETIME) == 1:
+            continue
         word = record + load2(plan.tallies, tally, layout.TALLY_RECORD)
         if load(state.records, word) == 0:
             store(state.records, word, floor + 1)
@@ -372,7 +378,7 @@ def _link_values(
             _link_next(state, plan, track, measure, record, slot, address, mask, sequence, floor, head)
     for tally in range(start, stop):
         word = record + load2(plan.tallies, tally, layout.TALLY_RECORD)
-        if sequence >= load(state.records, word) or load2(plan.tallies, tally, layout.TALLY_LIFETIME) == 1:
+        if load2(plan.tallies, tally, layout.TALLY_LIFETIME) == 1 or sequence >= load(state.records, word):
             enter(state, plan, tally, word, slot, at)
 
 
@@ -501,7 +507,7 @@ def insert(
     """Enter one event into an entity's ring; False where the arena is full."""
     part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
     stride = load2(plan.tracks, track, layout.TRACK_STRIDE)
-    if load(state.records, part + layout.RING) == 0 and not create(state, plan, track, part):
+    if load(state.records, part + layout.RING) == 0 and not create(state, plan, track, record):
         return False
     floor = load(state.records, part + layout.FLOOR)
     head = load(state.records, part + layout.HEAD)
@@ -514,11 +520,14 @@ def insert(
     resolution = load2(plan.tracks, track, layout.TRACK_RESOLUTION)
     if resolution > 0:
         time -= time % resolution
-    store(state.records, part + layout.FIRST, min(load(state.records, part + layout.FIRST), time))
-    newest = load(state.arena, entry(address, mask, stride, head - 1))
+    first = load2(plan.tracks, track, layout.TRACK_FIRST)
+    if first >= 0:
+        store(state.records, record + first, min(load(state.records, record + first), time))
     sequence = head
-    if newest > time:
+    if load(state.records, part + layout.NEWEST) > time:
         sequence = bound(state.arena, address, mask, stride, head, floor + 1, head, time)
+    else:
+        store(state.records, part + layout.NEWEST, time)
     if (
         resolution > 0
         and load(state.arena, entry(address, mask, stride, sequence - 1)) == time

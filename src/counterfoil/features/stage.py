@@ -14,7 +14,7 @@ from counterfoil.events.batch import Bytes, Words
 from counterfoil.features import index, layout, pairs
 from counterfoil.features import stage_kernel as kernel
 from counterfoil.features.addresses import address_of
-from counterfoil.features.memory import reserve
+from counterfoil.features.memory import Frontier, reserve
 from counterfoil.features.planner import StagePlan
 from counterfoil.features.views import Events
 
@@ -118,6 +118,8 @@ class Stages:
         self._pool = ThreadPoolExecutor(threads, "stage") if threads > 1 else None
         self._state = [[Shard.empty(plan, state_bytes) for _ in range(shards)] for plan in self.plans]
         self._room = 0
+        self._toucher: ThreadPoolExecutor | None = None
+        self._follow_growth()
         self._directory = np.zeros((len(self.plans) * shards, kernel.DIRECTORY_COLUMNS), np.int64)
         self._fill_directory()
 
@@ -131,6 +133,9 @@ class Stages:
             the last snapshot.
         """
         self._make_room(len(batch.times))
+        self._unseen += len(batch.times)
+        if self._unseen >= _GROWTH_EVENTS:
+            self._stay_ahead()
         rows = len(self._directory)
         if self._pool is None or len(batch.times) < _PARALLEL_MIN or rows < 2:
             self._check(self._run(0, rows, batch))
@@ -138,6 +143,28 @@ class Stages:
         futures = [self._pool.submit(self._run, row, row + 1, batch) for row in self._order()]
         for future in futures:
             self._check(future.result())
+
+    def _follow_growth(self) -> None:
+        """Watch the arrays that there are now."""
+        self._unseen = 0
+        self._frontiers = [
+            (shard, plan.record_words, Frontier(shard.records), Frontier(shard.arena))
+            for plan, shards in zip(self.plans, self._state, strict=True)
+            for shard in shards
+        ]
+
+    def _stay_ahead(self) -> None:
+        """Have the pages touched that records and rings will soon grow into."""
+        self._unseen = 0
+        for shard, record_words, records, arena in self._frontiers:
+            for frontier, used in (
+                (records, shard.entities * record_words),
+                (arena, int(shard.meta[layout.META_ARENA])),
+            ):
+                pages = frontier.next_pages(used)
+                if pages is not None:
+                    self._toucher = self._toucher or ThreadPoolExecutor(1, "pages")
+                    self._toucher.submit(frontier.touch, *pages)
 
     def _order(self) -> list[int]:
         """Return the directory's rows, costly stages first, so that the last to end is a short one."""
@@ -258,11 +285,12 @@ class Stages:
                         message = f"the snapshot lacks {plan.name}/{place}/{name}"
                         raise StorageError(message)
                     if name in ("table", "pairs"):
-                        setattr(fresh, name, reserve(len(stored)))
+                        setattr(fresh, name, reserve(len(stored), dense=True))
                     getattr(fresh, name)[: len(stored)] = stored
                 shard.table, shard.records, shard.arena = fresh.table, fresh.records, fresh.arena
                 shard.pairs, shard.meta = fresh.pairs, fresh.meta
         self._room = 0
+        self._follow_growth()
         self._fill_directory()
 
 
@@ -271,6 +299,9 @@ _NEW_MAX = 2
 
 _ROOM_MIN = 256
 """Events for which room is made at least, so that single events do not ask for it one by one."""
+
+_GROWTH_EVENTS = 1 << 14
+"""Events after which the growth of the state is looked at."""
 
 _PARALLEL_MIN = 256
 """Events in a batch below which handing it to threads costs more than it gains."""

@@ -88,12 +88,12 @@ def run_stages(directory: Words, first: int, last: int, events: Events, lateness
     """
     kind_feeds = np.empty(KINDS_MAX, np.uint8)
     places = np.empty(2 * _ADDRESSES, np.int64)
-    slots = np.empty((2, events.times.shape[0]), np.int64)
+    slots = np.empty((3, events.times.shape[0]), np.int64)
     for row in range(first, last):
         d = directory[row]
         plan = Plan(
             nb.carray(words_at(d[TRACKS]), (d[TRACKS_ROWS], layout.TRACK_COLUMNS)),
-            nb.carray(words_at(d[EDGES]), (d[EDGES_ROWS],)),
+            nb.carray(words_at(d[EDGES]), (d[EDGES_ROWS], layout.EDGE_COLUMNS)),
             nb.carray(words_at(d[MEASURES]), (d[MEASURES_ROWS], layout.MEASURE_COLUMNS)),
             nb.carray(words_at(d[TALLIES]), (d[TALLIES_ROWS], layout.TALLY_COLUMNS)),
             nb.carray(words_at(d[OPERATIONS]), (d[OPERATIONS_ROWS], layout.OPERATION_COLUMNS)),
@@ -120,6 +120,7 @@ def run_stages(directory: Words, first: int, last: int, events: Events, lateness
             places,
             slots[0],
             slots[1],
+            slots[2],
             lateness,
         )
         if not done:
@@ -139,6 +140,7 @@ def _run_shard(
     shards: np.int64,
     kind_feeds: Bytes,
     places: Words,
+    rows: Words,
     read_slots: Words,
     feed_slots: Words,
     lateness: np.int64,
@@ -148,52 +150,49 @@ def _run_shard(
     kind_feeds[:] = 0
     for track in range(plan.tracks.shape[0]):
         store(kind_feeds, load2(plan.tracks, track, layout.TRACK_KIND), 1)
+    # Only rows that this shard has to do with go through the pipeline: whether one does is hard to foresee, so it is
+    # asked once, and without a jump.
+    active = np.int64(0)
+    for row in range(n):
+        store(rows, active, row)
+        key = load2(events.keys, read_key, row)
+        feeds = load(kind_feeds, load(events.kinds, row)) == 1
+        concerns = _concerns(key, shard, shards) & ((load(events.decided, row) >= 0) | (same_key & feeds))
+        if not same_key:
+            concerns |= _concerns(load2(events.keys, feed_key, row), shard, shards) & feeds
+        active += np.int64(concerns)
     table_mask = (state.table.shape[0] >> 1) - 1
-    for step in range(n + _AHEAD_INDEX):
-        if step < n:
-            prefetch(state.table, 2 * (load2(events.keys, read_key, step) & table_mask))
+    for step in range(active + _AHEAD_INDEX):
+        if step < active:
+            row = load(rows, step)
+            prefetch(state.table, 2 * (load2(events.keys, read_key, row) & table_mask))
             if not same_key:
-                prefetch(state.table, 2 * (load2(events.keys, feed_key, step) & table_mask))
+                prefetch(state.table, 2 * (load2(events.keys, feed_key, row) & table_mask))
         ahead = step - (_AHEAD_INDEX - _AHEAD_RECORD)
-        if 0 <= ahead < n:
-            store(
-                read_slots,
-                ahead,
-                _look_up(
-                    state,
-                    record_words,
-                    load2(events.keys, read_key, ahead),
-                    shard,
-                    shards,
-                    load(events.decided, ahead) >= 0 or (same_key and load(kind_feeds, load(events.kinds, ahead)) == 1),
-                ),
-            )
+        if 0 <= ahead < active:
+            row = load(rows, ahead)
+            feeds = load(kind_feeds, load(events.kinds, row)) == 1
+            key = load2(events.keys, read_key, row)
+            wanted = same_key or (load(events.decided, row) >= 0 and _concerns(key, shard, shards))
+            store(read_slots, ahead, _look_up(state, record_words, key, wanted))
             if same_key:
                 store(feed_slots, ahead, load(read_slots, ahead))
             else:
-                store(
-                    feed_slots,
-                    ahead,
-                    _look_up(
-                        state,
-                        record_words,
-                        load2(events.keys, feed_key, ahead),
-                        shard,
-                        shards,
-                        load(kind_feeds, load(events.kinds, ahead)) == 1,
-                    ),
-                )
+                key = load2(events.keys, feed_key, row)
+                store(feed_slots, ahead, _look_up(state, record_words, key, feeds and _concerns(key, shard, shards)))
         ahead = step - (_AHEAD_INDEX - _AHEAD_RINGS)
-        if 0 <= ahead < n:
+        if 0 <= ahead < active:
+            row = load(rows, ahead)
             if load(read_slots, ahead) >= 0:
-                _prefetch_rings(state, plan, events, load(read_slots, ahead), record_words, ahead)
+                _prefetch_rings(state, plan, events, load(read_slots, ahead), record_words, row)
             if not same_key and load(feed_slots, ahead) >= 0:
-                _prefetch_rings(state, plan, events, load(feed_slots, ahead), record_words, ahead)
-        row = step - _AHEAD_INDEX
-        if row < 0:
+                _prefetch_rings(state, plan, events, load(feed_slots, ahead), record_words, row)
+        ahead = step - _AHEAD_INDEX
+        if ahead < 0:
             continue
-        read_slot = load(read_slots, row)
-        feed_slot = load(feed_slots, row)
+        row = load(rows, ahead)
+        read_slot = load(read_slots, ahead)
+        feed_slot = load(feed_slots, ahead)
         time = load(events.times, row)
         kind = np.int64(load(events.kinds, row))
         column = load(events.decided, row)
@@ -230,10 +229,27 @@ def _run_shard(
             for track in range(plan.tracks.shape[0]):
                 start = load2(plan.tracks, track, layout.TRACK_OPERATIONS_PRIOR + 2 * phase)
                 count = load2(plan.tracks, track, layout.TRACK_OPERATION_COUNT_PRIOR + 2 * phase)
-                if count > 0:
-                    _answer(
-                        state, plan, events, track, start, start + count, record, read_slot, time, row, column, places
-                    )
+                if count == 0:
+                    continue
+                if _nothing_in_sight(state, plan, track, record, time, layout.TRACK_WIDEST_PRIOR + phase):
+                    _answer_nothing(plan, events, start, start + count, column)
+                    continue
+                asked = load2(plan.tracks, track, layout.TRACK_ASKED_PRIOR + phase)
+                _answer(
+                    state,
+                    plan,
+                    events,
+                    track,
+                    start,
+                    start + count,
+                    asked,
+                    record,
+                    read_slot,
+                    time,
+                    row,
+                    column,
+                    places,
+                )
     return True
 
 
@@ -242,11 +258,15 @@ _FOREIGN = -2
 
 
 @nb.njit(inline="always")
-def _look_up(
-    state: State, record_words: np.int64, key: np.int64, shard: np.int64, shards: np.int64, wanted: bool
-) -> np.int64:
-    """Return a key's slot: ``_ABSENT`` where it has none yet, ``_FOREIGN`` where this shard has nothing to do."""
-    if key == 0 or not wanted or (shards > 1 and shard_of(key, shards) != shard):
+def _concerns(key: np.int64, shard: np.int64, shards: np.int64) -> bool:
+    """Tell whether a key is there and belongs to this shard."""
+    return (key != 0) & ((shards == 1) | (shard_of(key, shards) == shard))
+
+
+@nb.njit(inline="always")
+def _look_up(state: State, record_words: np.int64, key: np.int64, wanted: bool) -> np.int64:
+    """Return a key's slot: ``_ABSENT`` where it has none yet, ``_FOREIGN`` where there is nothing to do."""
+    if not wanted:
         return np.int64(_FOREIGN)
     slot = index.find(state.table, key)
     if slot >= 0:
@@ -286,24 +306,46 @@ def _prefetch_rings(
     state: State, plan: Plan, events: Events, slot: np.int64, record_words: np.int64, row: np.int64
 ) -> None:
     record = slot * record_words
+    kind = np.int64(load(events.kinds, row))
     for track in range(plan.tracks.shape[0]):
         part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
         ring = load(state.records, part + layout.RING)
         if ring == 0:
             continue
+        enters = load2(plan.tracks, track, layout.TRACK_KIND) == kind
+        reach = load2(plan.tracks, track, layout.TRACK_REACH)
+        newest = load(state.records, part + layout.NEWEST)
+        if not enters and reach >= 0 and newest <= load(events.times, row) - reach:
+            continue
         address = ring >> layout.RING_SHIFT
         mask = (1 << (ring & ((1 << layout.RING_SHIFT) - 1))) - 1
         stride = load2(plan.tracks, track, layout.TRACK_STRIDE)
-        head = entry(address, mask, stride, load(state.records, part + layout.HEAD))
-        for word in range(-stride, stride, _LINE):
-            prefetch(state.arena, head + word)
-        prefetch(state.arena, head + stride - 1)
-        for edge in range(load2(plan.tracks, track, layout.TRACK_EDGE_COUNT)):
-            # The totals of the entry before the edge are read, and the times of the one behind it.
-            place = entry(address, mask, stride, load(state.records, part + layout.PLACES + edge))
-            for word in range(-stride, 1, _LINE):
+        head = load(state.records, part + layout.HEAD)
+        if enters:
+            place = entry(address, mask, stride, head)
+            for word in range(0, stride, _LINE):
                 prefetch(state.arena, place + word)
-            prefetch(state.arena, place)
+            prefetch(state.arena, place + stride - 1)
+        place = entry(address, mask, stride, head - 1)
+        words = load2(plan.tracks, track, layout.TRACK_TOTAL_WORDS)
+        for word in range(0, words, _LINE):
+            prefetch(state.arena, place + word)
+        prefetch(state.arena, place + words - 1)
+        first_place = record + load2(plan.tracks, track, layout.TRACK_PLACES)
+        edge_first = load2(plan.tracks, track, layout.TRACK_EDGES)
+        for edge in range(load2(plan.tracks, track, layout.TRACK_EDGE_COUNT)):
+            sequence = load(state.records, first_place + edge)
+            if sequence >= head:
+                continue
+            # The totals of the entry before the edge are read, and the time of the one behind it.
+            prefetch(state.arena, entry(address, mask, stride, sequence))
+            if sequence == head - 1:
+                continue
+            place = entry(address, mask, stride, sequence - 1)
+            words = load2(plan.edges, edge_first + edge, layout.EDGE_WORDS)
+            for word in range(0, words, _LINE):
+                prefetch(state.arena, place + word)
+            prefetch(state.arena, place + words - 1)
         if load2(plan.tracks, track, layout.TRACK_TALLY_COUNT) > 0:
             first = load2(plan.tracks, track, layout.TRACK_MEASURES)
             for measure in range(first, first + load2(plan.tracks, track, layout.TRACK_MEASURE_COUNT)):
@@ -333,6 +375,7 @@ def _answer(
     track: np.int64,
     first: np.int64,
     last: np.int64,
+    asked: np.int64,
     record: np.int64,
     slot: np.int64,
     time: np.int64,
@@ -343,9 +386,6 @@ def _answer(
     """Answer some of a track's operations as of one event."""
     part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
     ring = load(state.records, part + layout.RING)
-    if ring == 0:
-        _answer_nothing(plan, events, first, last, column)
-        return
     stride = load2(plan.tracks, track, layout.TRACK_STRIDE)
     address = ring >> layout.RING_SHIFT
     mask = (1 << (ring & ((1 << layout.RING_SHIFT) - 1))) - 1
@@ -354,30 +394,33 @@ def _answer(
     resolution = load2(plan.tracks, track, layout.TRACK_RESOLUTION)
     if resolution > 0:
         time -= time % resolution
-    newest = load(state.arena, entry(address, mask, stride, head - 1))
     now = head
-    if newest > time:
+    if load(state.records, part + layout.NEWEST) > time:
         now = bound(state.arena, address, mask, stride, head, floor + 1, head, time)
     # A window over the whole past begins at the entry before the beginning, whose totals are zero.
     store(places, layout.EDGE_BEGINNING, 1)
     store(places, _ADDRESSES + layout.EDGE_BEGINNING, 0)
     store(places, layout.EDGE_NOW, now)
     store(places, _ADDRESSES + layout.EDGE_NOW, entry(address, mask, stride, now - 1))
+    first_place = record + load2(plan.tracks, track, layout.TRACK_PLACES)
     edge_first = load2(plan.tracks, track, layout.TRACK_EDGES)
     for edge in range(load2(plan.tracks, track, layout.TRACK_EDGE_COUNT)):
+        if edge < layout.ASKED_BITS and (asked >> edge) & 1 == 0:
+            continue
         place = bound(
             state.arena,
             address,
             mask,
             stride,
-            load(state.records, part + layout.PLACES + edge),
+            load(state.records, first_place + edge),
             floor + 1,
             now,
-            time - load(plan.edges, edge_first + edge),
+            time - load2(plan.edges, edge_first + edge, layout.EDGE_OFFSET),
         )
-        store(state.records, part + layout.PLACES + edge, place)
+        store(state.records, first_place + edge, place)
         store(places, layout.EDGES_ALWAYS + edge, place)
         store(places, _ADDRESSES + layout.EDGES_ALWAYS + edge, entry(address, mask, stride, place - 1))
+    travelled = np.float64(-1.0)
     for operation in range(first, last):
         code = load2(plan.operations, operation, layout.OPERATION_CODE)
         output = load2(plan.operations, operation, layout.OPERATION_OUTPUT)
@@ -432,10 +475,13 @@ def _answer(
                 store2(events.outputs, output, column, load(state.arena, high_at + word))
                 store2(events.output_nulls, output, column, 0)
         elif code == layout.AGE:
-            seen = load(state.records, part + layout.FIRST)
+            seen = load(state.records, record + load2(plan.tracks, track, layout.TRACK_FIRST))
             if seen <= time:
                 store2(events.outputs, output, column, time - seen)
                 store2(events.output_nulls, output, column, 0)
+        elif code == layout.TIME_SINCE and high == head:
+            store2(events.outputs, output, column, time - load(state.records, part + layout.NEWEST))
+            store2(events.output_nulls, output, column, 0)
         elif code == layout.DISTINCT_LIFETIME:
             store2(events.outputs, output, column, load(state.arena, high_at + word))
             store2(events.output_nulls, output, column, 0)
@@ -456,7 +502,7 @@ def _answer(
                 floor,
                 time
                 if high_edge == layout.EDGE_NOW
-                else time - load(plan.edges, edge_first + high_edge - layout.EDGES_ALWAYS),
+                else time - load2(plan.edges, edge_first + high_edge - layout.EDGES_ALWAYS, layout.EDGE_OFFSET),
                 column,
             )
         elif code == layout.FREQUENCY:
@@ -464,12 +510,35 @@ def _answer(
                 state, plan, events, operation, record, slot, address, mask, stride, low, high, head, floor, row, column
             )
         elif load(state.arena, high_at) != layout.TIME_NONE:
-            _answer_latest(state, plan, events, code, high_at, word, operation, time, row, output, column)
+            if code == layout.SPEED and operation > first and _same_way(plan, operation):
+                if travelled >= 0:
+                    hours = time - load(state.arena, high_at)
+                    store2(events.outputs_float, output, column, kilometres_an_hour(travelled, hours))
+                    store2(events.output_nulls, output, column, 0)
+                continue
+            travelled = _answer_latest(state, plan, events, code, high_at, word, operation, time, row, output, column)
+
+
+@nb.njit(inline="always")
+def _nothing_in_sight(
+    state: State, plan: Plan, track: np.int64, record: np.int64, time: np.int64, widest: np.int64
+) -> bool:
+    """Tell whether a track has no event yet, or none within the widest window that is asked for."""
+    part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
+    if load(state.records, part + layout.RING) == 0:
+        return True
+    reach = load2(plan.tracks, track, widest)
+    if reach < 0:
+        return False
+    resolution = load2(plan.tracks, track, layout.TRACK_RESOLUTION)
+    if resolution > 0:
+        time -= time % resolution
+    return load(state.records, part + layout.NEWEST) <= time - reach
 
 
 @nb.njit(inline="always")
 def _answer_nothing(plan: Plan, events: Events, first: np.int64, last: np.int64, column: np.int64) -> None:
-    """Answer for an entity that has no such event yet: counts are 0, everything else stays null."""
+    """Answer where there is no such event: counts are 0, everything else stays null."""
     for operation in range(first, last):
         code = load2(plan.operations, operation, layout.OPERATION_CODE)
         if code <= layout.COUNT_TOTAL or code == layout.DISTINCT or code == layout.DISTINCT_LIFETIME:
@@ -534,20 +603,20 @@ def _answer_latest(
     row: np.int64,
     output: np.int64,
     column: np.int64,
-) -> None:
-    """Answer from the latest entry."""
+) -> np.float64:
+    """Answer from the latest entry; return the distance from its position, -1 where there is none."""
     if code == layout.LAST:
         store2(events.outputs, output, column, load(state.arena, high_at + word))
         store2(events.output_nulls, output, column, 0)
-        return
+        return np.float64(-1.0)
     if code == layout.TIME_SINCE:
         store2(events.outputs, output, column, time - load(state.arena, high_at))
         store2(events.output_nulls, output, column, 0)
-        return
+        return np.float64(-1.0)
     latitude = load2(plan.operations, operation, layout.OPERATION_FIRST_INPUT)
     longitude = load2(plan.operations, operation, layout.OPERATION_SECOND_INPUT)
     if load2(events.input_nulls, latitude, row) != 0 or load2(events.input_nulls, longitude, row) != 0:
-        return
+        return np.float64(-1.0)
     distance = great_circle(
         load(state.arena_float, high_at + word),
         load(state.arena_float, high_at + load2(plan.operations, operation, layout.OPERATION_COUNT_WORD)),
@@ -559,6 +628,22 @@ def _answer_latest(
         store2(events.outputs_float, output, column, distance)
     else:
         store2(events.outputs_float, output, column, kilometres_an_hour(distance, time - load(state.arena, high_at)))
+    return distance
+
+
+@nb.njit(inline="always")
+def _same_way(plan: Plan, operation: np.int64) -> bool:
+    """Tell whether the operation before asked for the distance that this one divides."""
+    before = operation - 1
+    return (
+        load2(plan.operations, before, layout.OPERATION_CODE) == layout.DISTANCE
+        and load2(plan.operations, before, layout.OPERATION_HIGH)
+        == load2(plan.operations, operation, layout.OPERATION_HIGH)
+        and load2(plan.operations, before, layout.OPERATION_WORD)
+        == load2(plan.operations, operation, layout.OPERATION_WORD)
+        and load2(plan.operations, before, layout.OPERATION_COUNT_WORD)
+        == load2(plan.operations, operation, layout.OPERATION_COUNT_WORD)
+    )
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
