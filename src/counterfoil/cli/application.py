@@ -25,6 +25,7 @@ from counterfoil.cli import (
     run,
     schema,
     stack,
+    topics,
     train,
     version,
 )
@@ -102,6 +103,7 @@ train.register(application, _TRY)
 generate.register(application, _TRY)
 produce.register(application, _TRY)
 stack.register(application, _TRY)
+topics.register(application, _TRY)
 version.register(application, _ABOUT)
 
 
