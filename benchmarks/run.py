@@ -25,6 +25,7 @@ BENCHMARKS = (
     "cold_start",
     "generator",
     "decoders",
+    "formats",
     "expressions",
 )
 """In the order of the table."""
