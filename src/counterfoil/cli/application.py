@@ -21,6 +21,7 @@ from counterfoil.cli import (
     explain,
     features,
     generate,
+    models,
     produce,
     run,
     schema,
@@ -100,6 +101,7 @@ schema.register(application, _DEFINE)
 backtest.register(application, _TRY)
 dataset.register(application, _TRY)
 train.register(application, _TRY)
+models.register(application, _TRY)
 generate.register(application, _TRY)
 produce.register(application, _TRY)
 stack.register(application, _TRY)

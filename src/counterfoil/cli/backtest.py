@@ -65,6 +65,10 @@ def backtest(
     delimiter: Delimiter = None,
     naive_utc: NaiveUtc = False,
     settings: Set = None,
+    models: Annotated[
+        str | None,
+        typer.Option("--models", metavar="DIR", help="Where the detector's models are; see: counterfoil models."),
+    ] = None,
     shards: Shards = 1,
     threads: Threads = 1,
 ) -> None:
@@ -96,6 +100,7 @@ def backtest(
         features=features,
         decisions=decisions,
         limits=LimitsConfig(shards=shards, threads=threads),
+        models=models,
     )
     from rich.markup import escape
 

@@ -114,6 +114,10 @@ def run(
     features: Annotated[
         bool | None, typer.Option("--features/--no-features", help="Put every feature into each decision.")
     ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option("--models", metavar="DIR", help="Where the detector's models are; see: counterfoil models."),
+    ] = None,
     state: Annotated[
         str | None,
         typer.Option("--state", metavar="DIR", help="Journal, decisions and state; a temporary one when left out."),
@@ -221,6 +225,7 @@ def run(
         properties=properties,
     )
     _put(content, "state", folder=state, accept_detector=accept_detector)
+    _put(content, "models", registry=models)
     _put(content, "limits", shards=shards, threads=threads)
     _put(content, "metrics", port=metrics_port)
     _put(content, "log", level=None if log_level is None else log_level.value)

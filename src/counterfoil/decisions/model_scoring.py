@@ -25,8 +25,15 @@ from counterfoil.rules.expression import Variable
 class Asked(Protocol):
     """One model for one batch."""
 
-    signature: Signature
-    sha256: str
+    @property
+    def signature(self) -> Signature:
+        """What it expects."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its content."""
+        ...
 
     def explain(self, rows: npt.NDArray[np.float32]) -> list[Any]:
         """Return why rows (rows, features) are scored as they are, each for JSON."""

@@ -1,8 +1,8 @@
 """ONNX files, read without trust.
 
 Everything is checked on the bytes before any other library sees them: size, number of parts, where constants lie
-(never outside of the file), which operators there are (none that loops, calls code from elsewhere or makes large tensors
-out of small ones), that the graph has no cycle, and that its input and output are what the signature says.
+(never outside of the file), which operators there are (none that loops, calls code from elsewhere or makes large
+tensors out of small ones), that the graph has no cycle, and that its input and output are what the signature says.
 
 A graph that passes holds only operators whose results are as large as their inputs make them. What that may still cost
 is tried in a process with limits: see ``onnx_session``.

@@ -345,9 +345,11 @@ class LiveServing:
         try:
             scores = self._chunks(entry, serving, columns)
         except TimeoutError:
-            return self._fault(entry, serving, OVERRAN, "took longer than its budget")
+            self._fault(entry, serving, OVERRAN, "took longer than its budget")
+            return None
         except Exception as error:
-            return self._fault(entry, serving, RAISED, f"{type(error).__name__}: {error}"[:300])
+            self._fault(entry, serving, RAISED, f"{type(error).__name__}: {error}"[:300])
+            return None
         self._host.fence(entry, serving).faults = 0
         self._host.took(entry, time.monotonic() - started)
         return scores
