@@ -50,6 +50,8 @@ def started(words: list[str], output: IO[str] | int) -> Iterator[subprocess.Pope
     finally:
         process.kill()
         process.wait()
+        assert process.stderr is not None
+        process.stderr.close()
 
 
 def stop(process: subprocess.Popen[str]) -> str:
