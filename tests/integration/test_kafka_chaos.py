@@ -15,17 +15,9 @@ import pytest
 
 from counterfoil.stack import Stack
 from tests.integration.instance import Instance, Load, assert_exactly_once, decided, until_decided
-from tests.integration.kafka import SECONDS, Broker
+from tests.integration.kafka import Broker
 from tests.integration.proxy import END_TXN, Proxy
-
-Make = Callable[..., Instance]
-SESSION_MS = 3_000
-TRANSACTION_MS = 4_000
-QUICK: dict[str, Any] = {
-    "settings": {"source": {"session_ms": SESSION_MS}},
-    "properties": {"transaction.timeout.ms": str(TRANSACTION_MS), "socket.timeout.ms": str(TRANSACTION_MS)},
-}
-"""Time-outs so short that a test can wait for them."""
+from tests.integration.scenarios import QUICK, SESSION_MS, TRANSACTION_MS, Make, killed_broker, storm, zombie
 
 
 @pytest.fixture
@@ -51,43 +43,12 @@ def proxy(kafka: Broker) -> Iterator[Proxy]:
 
 def test_a_zombie_changes_nothing(kafka: Broker, make: Make) -> None:
     """It stands still past the time-outs of its session and its transaction, another takes over, and it comes back."""
-    source, target = kafka.topic("in", partitions=2), kafka.topic("out", partitions=2)
-    zombie = make("zombie", source, target, **QUICK).start()
-    zombie.until_said("partitions assigned")
-    load = Load(kafka, source, 2).start()
-    until_decided(kafka, target, 1_000)
-    other = make("other", source, target, **QUICK).start()
-    other.until_said("partitions assigned")
-    time.sleep(1)
-    zombie.pause()
-    before = load.sent
-    time.sleep((SESSION_MS + TRANSACTION_MS) / 1000)
-    until_decided(kafka, target, before + 1_000)
-    zombie.go_on()
-    time.sleep(3)
-    sent = load.stop()
-    until_decided(kafka, target, sent)
-    zombie.stop()
-    other.stop()
-    assert_exactly_once(kafka, target, sent)
+    zombie(kafka, make, (SESSION_MS + TRANSACTION_MS) / 1_000, **QUICK)
 
 
 def test_a_broker_that_is_killed_under_load(own_stack: Callable[..., Stack], make: Make) -> None:
     stack = own_stack("kafka")
-    broker = Broker(next(each.addresses["kafka"] for each in stack.status() if each.running))
-    source, target = broker.topic("in", partitions=2), broker.topic("out", partitions=2)
-    instance = make("one", source, target, broker, **QUICK).start()
-    instance.until_said("partitions assigned")
-    load = Load(broker, source, 2, rate=1_000).start()
-    for _ in range(2):
-        until_decided(broker, target, load.sent)
-        stack.kill("kafka")
-        time.sleep(1)
-        own_stack("kafka")
-    sent = load.stop()
-    until_decided(broker, target, sent, 4 * SECONDS)
-    instance.stop()
-    assert_exactly_once(broker, target, sent)
+    killed_broker(stack, lambda: own_stack("kafka"), make, 2, **QUICK)
 
 
 def test_a_topic_that_vanishes_for_some_seconds(kafka: Broker, proxy: Proxy, make: Make) -> None:
@@ -128,23 +89,7 @@ def test_a_commit_whose_answer_comes_too_late(kafka: Broker, proxy: Proxy, make:
 
 def test_instances_that_come_and_go(kafka: Broker, make: Make) -> None:
     """Four within a second, then each is bounced in turn: asked to end, or killed."""
-    source, target = kafka.topic("in", partitions=4), kafka.topic("out", partitions=2)
-    load = Load(kafka, source, 4, rate=500).start()
-    instances = [make(f"i{number}", source, target, **QUICK).start() for number in range(4)]
-    for instance in instances:
-        instance.until_said("partitions assigned")
-    for number, instance in enumerate(instances):
-        if number % 2:
-            instance.kill()
-        else:
-            instance.stop()
-        instance.start()
-        time.sleep(1)
-    sent = load.stop()
-    until_decided(kafka, target, sent, 4 * SECONDS)
-    for instance in instances:
-        instance.stop()
-    assert_exactly_once(kafka, target, sent)
+    storm(kafka, make, 0, **QUICK)
 
 
 def test_deleted_records_are_refused_with_their_range(kafka: Broker, make: Make) -> None:
