@@ -23,7 +23,7 @@ DOCUMENT = (ROOT / "docs" / "cli.md").read_text("utf-8")
 runner = CliRunner()
 
 EXPECTED = {
-    "alerts", "backtest", "check", "dead-letters", "decisions", "demo", "detectors", "explain", "features", "generate",
+    "alerts", "backtest", "check", "dead-letters", "decisions", "demo", "detectors", "explain", "features", "generate", "models",
     "run", "schema", "stack", "version",
 }  # fmt: skip
 
