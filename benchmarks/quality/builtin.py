@@ -14,7 +14,7 @@ def commands(work: Path, registry: str, count: int) -> list[list[str]]:
     counterfoil = [sys.executable, "-m", "counterfoil"]
     payments, table = work / "payments.ndjson", work / "payments.parquet"
     money, money_table = work / "paysim.csv", work / "paysim.parquet"
-    customers = max(count // 80, 100)
+    customers = max(count // 160, 100)
 
     def train(detector: str, of: Path, model: str, name: str, *more: str) -> list[str]:
         kept = ["--name", name, "--registry", registry, "--promote", "champion", "--why", "built in"]
@@ -23,7 +23,7 @@ def commands(work: Path, registry: str, count: int) -> list[list[str]]:
     return [
         [*counterfoil, "generate", "payments", "--count", str(count), "--customers", str(customers),
          "--output", str(payments)],
-        [*counterfoil, "dataset", "payments", str(payments), "--labels", "outcome.fraud", "--label-delay", "30d",
+        [*counterfoil, "dataset", "payments", str(payments), "--labels", "outcome.fraud", "--label-delay", "14d",
          "--out", str(table)],
         train("payments", table, "logistic", "payments-logistic", "--class-weight", "balanced", "--entity", "card_id"),
         train("payments", table, "lightgbm", "payments", "--entity", "card_id"),

@@ -1,8 +1,8 @@
 """Served decisions performed again: the difference between what was served and what a table for training would hold.
 
 A verifier reads a state folder, while its run goes on or after it, and carries the journal through a program of its
-own: the same that ``counterfoil dataset`` carries it through. Each decision's digest, which covers every feature bit for
-bit, must be the one in the log.
+own: the same that ``counterfoil dataset`` carries it through. Each decision's digest, which covers every feature bit
+for bit, must be the one in the log.
 """
 
 from __future__ import annotations
