@@ -23,7 +23,7 @@ detector: small
 events: {visit: {id: number, time: at, decide: true, fields: {place: id}}}
 entities: {place: place}
 features: [{name: count, count: visit, by: place, over: 1h}]
-rules: [{name: many, when: count >= 12, then: review, score: 0.8, reason: many}]
+rules: [{name: many, when: count_1h >= 12, then: review, score: 0.8, reason: many}]
 """,
     "small.yaml",
 )
