@@ -374,3 +374,33 @@ def test_wrong_use_of_alerts(command: Command, kafka_address: str) -> None:
         assert result.exit_code == code
         assert said in " ".join(result.stderr.split())
         assert len(result.stderr.splitlines()) == 1
+
+
+# dead-letters --from -------------------------------------------------------------------------------------------------
+
+
+def test_dead_letters_of_a_topic(command: Command, kafka: Broker, tmp_path: Path) -> None:
+    source, dead, path = kafka.topic("in"), kafka.topic("dead"), tmp_path / "transfers.txt"
+    path.write_bytes(b"2026-01-05T00:00:00Z;1;2;50\nnever [ever];1;2;50\n2026-01-05T00:00:02Z;1;2;-5\nalone\n")
+    assert command("produce", path, "--to", kafka.url(source)).exit_code == 0
+    assert command("dead-letters", "list", "--from", kafka.url(dead)).stdout == "no dead letters\n"
+    run = command(
+        "run", "--detector", "laundering", "--format", "lines", "--input", kafka.url(source), "--until-end",
+        "--dead-letters-to", kafka.url(dead), "--state", tmp_path / "state",
+    )  # fmt: skip
+    assert run.exit_code == 0, run.stderr
+    kept = [
+        json.loads(line)
+        for line in command("dead-letters", "list", "--state", tmp_path / "state", "--json").stdout.splitlines()
+    ]
+    listed = command("dead-letters", "list", "--from", kafka.url(dead), "--json")
+    found = [json.loads(line) for line in listed.stdout.splitlines()]
+    assert [each["source"] for each in found] == [f"{source}/0/{offset}" for offset in (1, 2, 3)]
+    assert [(each["reason"], each["detail"]) for each in found] == [(each["reason"], each["detail"]) for each in kept]
+    assert kafka.values(dead) == path.read_bytes().splitlines()[1:]
+    people = command("dead-letters", "list", "--from", kafka.url(dead), "--limit", 1).stdout
+    assert f"record {source}/0/3" in people
+    assert "3 in all: " in people
+    one = command("dead-letters", "list", "--from", kafka.url(dead), "--reason", found[0]["reason"], "--json").stdout
+    assert {json.loads(line)["reason"] for line in one.splitlines()} == {found[0]["reason"]}
+    assert command("dead-letters", "list", "--kafka", "linger.ms=1").exit_code == 2

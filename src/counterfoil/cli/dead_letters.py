@@ -18,6 +18,7 @@ from counterfoil.cli.options import (
     Encodings,
     Json,
     JsonLines,
+    KafkaSettings,
     Kind,
     KindField,
     Limit,
@@ -35,8 +36,9 @@ from counterfoil.cli.options import (
     open_log,
     pairs,
     secret_of,
+    settings_of,
 )
-from counterfoil.errors import InputError
+from counterfoil.errors import ConfigurationError, InputError
 from counterfoil.words import counted
 
 if TYPE_CHECKING:
@@ -46,15 +48,32 @@ if TYPE_CHECKING:
 dead_letters = typer.Typer(no_args_is_help=True, help="Look at records that could not be read, and try them again.")
 
 
-@dead_letters.command("list", epilog=examples("dead-letters list --state state --reason bad_time"))
+@dead_letters.command(
+    "list",
+    epilog=examples(
+        "dead-letters list --state state --reason bad_time", "dead-letters list --from kafka://localhost:9092/dead"
+    ),
+)
 def list_all(
     state: State = Path("state"),
+    source: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TOPIC", help="A topic instead of a folder: kafka://HOST:PORT/TOPIC."),
+    ] = None,
+    kafka: KafkaSettings = None,
     reason: Annotated[str | None, typer.Option(metavar="CODE", help="Only those with this reason.")] = None,
     limit: Limit = None,
     as_json: JsonLines = False,
     secret_env: SecretEnvironment = None,
 ) -> None:
     """List dead letters, the newest last, without their bytes."""
+    if source is not None:
+        from counterfoil.cli.topic_letters import show_letters
+
+        show_letters(source, settings_of(kafka), reason, limit_of(limit, as_json), as_json)
+        return
+    if kafka:
+        raise ConfigurationError("--kafka: found without --from; allowed: with --from kafka://HOST:PORT/TOPIC")
     with open_log(state, secret_env) as log:
         tally: Counter[str] = Counter()
         shown: deque[StoredDeadLetter] = deque(maxlen=limit_of(limit, as_json))
