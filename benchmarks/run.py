@@ -19,6 +19,7 @@ BENCHMARKS = (
     "compare_windows",
     "one_event",
     "model_scoring",
+    "model_reasons",
     "models_end_to_end",
     "hot_key",
     "memory",

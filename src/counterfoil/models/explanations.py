@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite, isnan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -140,6 +141,8 @@ class Explainer:
         by_name = {} if profile is None else profile.by_name
         self._profiles = [by_name.get(each.name) for each in self._inputs]
         self._words = [(words or {}).get(each.name) or readable(each.name) for each in self._inputs]
+        # The same for every payment, and dear to find.
+        self._usual = [_usual(each, profile) for each, profile in zip(self._inputs, self._profiles, strict=True)]
         self._trees = None if model.trees is None else plan_tree_shap(model.trees)
         self._pairs = pairs
         self._seed = int(model.sha256[:16], 16)
@@ -213,8 +216,8 @@ class Explainer:
 
     def _contribution(self, place: int, value: float, amount: float, slope: float) -> Contribution:
         each = self._inputs[place]
-        text = in_words(each, self._words[place], value, self._profiles[place])
-        return Contribution(each.name, None if np.isnan(value) else value, amount, amount * slope, text)
+        text = _told(each, self._words[place], value, self._usual[place])
+        return Contribution(each.name, None if isnan(value) else value, amount, amount * slope, text)
 
     def _scores(self, margins: Floats) -> Floats:
         if self._link != "logistic":
@@ -296,8 +299,11 @@ def in_words(each: Input, words: str, value: float, profile: FeatureProfile | No
     profile
         How it was distributed in training; None where nobody knows.
     """
+    return _told(each, words, value, _usual(each, profile))
+
+
+def _told(each: Input, words: str, value: float, usual: str) -> str:
     told = f"{words} {value_in_words(each.type, value, each.values)}"
-    usual = _usual(each, profile)
     return f"{told} (usually {usual})" if usual else told
 
 
@@ -320,7 +326,7 @@ def value_in_words(kind: str, value: float, values: Sequence[str] = ()) -> str:
     >>> value_in_words("text", 1.0, ("pos", "online")), value_in_words("float", float("nan"))
     ('online', 'unknown')
     """
-    if np.isnan(value):
+    if isnan(value):
         return "other" if values else "unknown"
     match kind:
         case "money":
@@ -328,7 +334,7 @@ def value_in_words(kind: str, value: float, values: Sequence[str] = ()) -> str:
         case "bool":
             return "yes" if value else "no"
         case "interval":
-            return duration_text(round(value * 1_000_000)) if np.isfinite(value) else str(value)
+            return duration_text(round(value * 1_000_000)) if isfinite(value) else str(value)
         case "time":
             return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M")
         case "text":
