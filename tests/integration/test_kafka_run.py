@@ -253,7 +253,9 @@ def test_a_hole_is_refused_with_its_range_unless_it_is_accepted(kafka: Broker, t
     config = settings(kafka, tmp_path, source, [sink(out)])
     run(config)
     kafka.produce(source, [value for _, _, value in MESSAGES[10:20]])
-    kafka.admin.delete_records([TopicPartition(source, 0, 16)])[TopicPartition(source, 0, 16)].result(SECONDS)
+    # Kept while it works: its answers come only as long as it lives.
+    admin = kafka.admin
+    admin.delete_records([TopicPartition(source, 0, 16)])[TopicPartition(source, 0, 16)].result(SECONDS)
     with pytest.raises(InputError, match=r"the records 10 to 15 \(6\) .*--accept-gap"):
         run(config)
     assert run(replace(config, source=replace(config.source, accept_gap=True))).decided == 4
@@ -277,10 +279,15 @@ def test_a_partition_that_is_added_is_read_from_its_beginning(kafka: Broker, tmp
     source, out = kafka.topic("in"), kafka.topic("out")
     config = settings(kafka, tmp_path, source, [sink(out)], until_end=False, start="latest")
     config = replace(config, source=replace(config.source, properties={"topic.metadata.refresh.interval.ms": "500"}))
-    with going(config):
+    admin = kafka.admin
+    with going(config) as runtime:
+        deadline = time.monotonic() + SECONDS
+        while not runtime.metrics.registry.get_sample_value("counterfoil_kafka_partitions"):
+            assert time.monotonic() < deadline, "no partition was assigned"
+            time.sleep(0.05)
         kafka.produce(source, [value for _, _, value in MESSAGES[:5]], partition=0)
         wait_for(kafka, out, 5)
-        kafka.admin.create_partitions([NewPartitions(source, 2)])[source].result(SECONDS)
+        admin.create_partitions([NewPartitions(source, 2)])[source].result(SECONDS)
         time.sleep(0.3)
         kafka.produce(source, [value for _, _, value in MESSAGES[5:10]], partition=1)
         wait_for(kafka, out, 10)
@@ -339,14 +346,15 @@ def test_metrics_tell_of_the_group_and_of_transactions(kafka: Broker, source: st
 
 
 @contextmanager
-def going(config: RunConfig) -> Iterator[None]:
+def going(config: RunConfig) -> Iterator[LocalRuntime]:
     """Run in a thread until the end of the block."""
+    runtime = LocalRuntime(config, DETECTOR, Program(DETECTOR))
     stopped = threading.Event()
     failures: list[BaseException] = []
 
     def work() -> None:
         try:
-            with LocalRuntime(config, DETECTOR, Program(DETECTOR)) as runtime:
+            with runtime:
                 runtime.run(stopped)
         except BaseException as error:
             failures.append(error)
@@ -354,7 +362,7 @@ def going(config: RunConfig) -> Iterator[None]:
     thread = threading.Thread(target=work)
     thread.start()
     try:
-        yield
+        yield runtime
     finally:
         stopped.set()
         thread.join(SECONDS)
