@@ -76,6 +76,8 @@ def _honest(random: np.random.Generator, count: int) -> pl.DataFrame:
     after = np.where(incoming, before + amount, np.maximum(before - amount, 0))
     merchant = kind == TYPES.index("PAYMENT")
     payee = random.zipf(1.3, count) % max(count // 10, 10)
+    # Some payers were paid before: that alone must not tell.
+    payer = np.where(random.random(count) < 0.2, random.permutation(payee), random.integers(10**9, 10**10, count))
     got = np.where(merchant, 0, _balances(random, 12.5, 1.6, count))
     result = np.where(merchant, 0, np.where(incoming, np.maximum(got - amount, 0), got + amount))
     # Days are busy and nights are not.
@@ -87,7 +89,7 @@ def _honest(random: np.random.Generator, count: int) -> pl.DataFrame:
             "step": step + 1,
             "type": np.array(TYPES)[kind],
             "amount": amount / 100,
-            "nameOrig": [f"C{number}" for number in random.integers(10**9, 10**10, count).tolist()],
+            "nameOrig": [f"C{number}" for number in payer.tolist()],
             "oldbalanceOrg": before / 100,
             "newbalanceOrig": after / 100,
             "nameDest": [
