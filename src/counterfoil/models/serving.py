@@ -117,9 +117,14 @@ class ServingModel:
 
     def explain(self, rows: npt.NDArray[np.float32]) -> list[Any]:
         """Return why rows (rows, features) are scored as they are, each for JSON."""
-        if not self._explainer:
-            self._explainer.append(Explainer(self.model, self.words))
-        return [each.as_dict() for each in self._explainer[0].explain(rows, _REASONS)]
+        try:
+            if not self._explainer:
+                self._explainer.append(Explainer(self.model, self.words))
+            return [each.as_dict() for each in self._explainer[0].explain(rows, _REASONS)]
+        except Exception as error:
+            # A decision without reasons is better than none.
+            _log.warning("reasons of a model failed", model=self.reference, reason=str(error)[:300])
+            return [{"method": "failed", "features": []} for _ in rows]
 
     def served(self, name: str, status: str) -> Served:
         """Return what is recorded of it."""
@@ -577,6 +582,8 @@ class ModelHost:
             return self._refuse(entry, str(error), former)
         self._refused.pop(entry, None)
         serving = self.files.keep(model, version.reference, self._fitted(entry, model, lineup), onnx)
+        # Reasons are planned once a model: not when the first alert waits for them.
+        serving.explain(np.zeros((1, len(version.signature.inputs)), np.float32))
         if self._watcher is not None:
             self._watcher.model_swapped(use.name, version.reference)
         _log.info(
@@ -680,7 +687,9 @@ class ModelHost:
         elif former is not None:
             # Promoted while nothing ran: the scale is that of the version that served last.
             self._unfitted[[each.name for each in self.uses].index(use.name)] = former
-        return self.files.keep(model, version.reference, mapping, onnx)
+        serving = self.files.keep(model, version.reference, mapping, onnx)
+        serving.explain(np.zeros((1, len(version.signature.inputs)), np.float32))
+        return serving
 
     def _map_first(self, lineup: list[ServingModel | None]) -> None:
         """Let arms and shadows that are new be mapped once there are decisions to do it on."""
