@@ -14,7 +14,7 @@ import msgspec
 
 from counterfoil.events.kinds import Schema
 from counterfoil.features.definition import Entity, Feature
-from counterfoil.models.definition import ModelUse
+from counterfoil.models.definition import ModelUse, OutlierUse
 from counterfoil.rules.definition import Policy, Rule, ValueList
 
 DAY = 86_400_000_000
@@ -51,6 +51,8 @@ class Detector:
         For people.
     models
         Models whose scores rules and policy may use.
+    outliers
+        Online outlier scores that rules and policy may use.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Detector:
     dedupe: int = DAY
     description: str = ""
     models: tuple[ModelUse, ...] = ()
+    outliers: tuple[OutlierUse, ...] = ()
 
     @cached_property
     def version(self) -> str:
@@ -74,6 +77,8 @@ class Detector:
         if not self.models:
             # A definition without models keeps the version that it had before there were any.
             del content["models"]
+        if not self.outliers:
+            del content["outliers"]
         canonical = msgspec.json.encode(content, order="deterministic")
         return f"{self.name}@{hashlib.sha256(canonical).hexdigest()[:16]}"
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from counterfoil.decisions.decided import Decided
 from counterfoil.decisions.episodes import Episodes
 from counterfoil.decisions.model_scoring import ModelScoring, Serving
+from counterfoil.decisions.outlier_scoring import OutlierScoring
 from counterfoil.decisions.reasons import Reasons, Shown
 from counterfoil.decisions.scoring import COMBINATIONS, score_rules, settle
 from counterfoil.detector import Detector
@@ -23,7 +24,7 @@ from counterfoil.events.identity import IdentityKey
 from counterfoil.features.keys import Keys
 from counterfoil.features.plan import FeaturePlan
 from counterfoil.features.stage import STATE_BYTES_DEFAULT, StageBatch, Stages
-from counterfoil.models.definition import score_names
+from counterfoil.models.definition import SCORE_SUFFIX, score_names
 from counterfoil.models.scores import ModelScores
 from counterfoil.rules.expression import Source, Variable
 from counterfoil.rules.program import ExpressionProgram, assemble
@@ -78,12 +79,13 @@ class Program:
             list(zip(self.feature_names, self.feature_types, strict=True)),
             self.rule_uses,
             score_names(detector.models),
+            [f"{use.name}{SCORE_SUFFIX}" for use in detector.outliers],
         )
         self._keys = Keys(detector.schema, fields, self.key)
         self._inputs_program = scorer.inputs_program
         self._inputs_rows = max(len(scorer.inputs.rows), 1)
         self._derived, self._conditions = scorer.derived, scorer.conditions
-        self._model_row = scorer.model_row
+        self._model_row, self._outlier_row = scorer.model_row, scorer.outlier_row
         self._policy = scorer.policy
         self._work_rows = scorer.work_rows
         self._scores = np.array([rule.score for rule in detector.rules], np.float64)
@@ -93,6 +95,7 @@ class Program:
         self._duplicates = Duplicates(detector.dedupe)
         entity_rows = {name: fields.index(each) for name, each in episode_fields.items()}
         self.models = ModelScoring(detector.models, scorer.variables, entity_rows, self.key)
+        self._outliers = OutlierScoring(detector.outliers, scorer.variables, self.key)
         self._episodes = Episodes(detector.rules, entity_rows)
         self.stages = Stages(
             [planner.pack() for planner in planners],
@@ -147,7 +150,7 @@ class Program:
         self.stages.update(
             StageBatch(keys, fresh.kind, fresh.time, column, inputs, input_nulls, work, work_nulls, late)
         )
-        models, hits, score, outcome, raised = self._judge(fresh, rows, work, work_nulls, keys, serving)
+        models, outliers, hits, score, outcome, raised = self._judge(fresh, rows, work, work_nulls, keys, serving)
         features = len(self.feature_names)
         decided = Decided(
             rows,
@@ -161,6 +164,7 @@ class Program:
             firsts,
             size - m,
             models=models,
+            outliers=outliers,
         )
         if raised:
             decided.alerts = self._episodes.update(fresh, decided, keys)
@@ -177,15 +181,23 @@ class Program:
         keys: Words,
         serving: Serving | None,
         muted: Bytes | None = None,
-    ) -> tuple[ModelScores | None, Bytes, npt.NDArray[np.float64], Bytes, int]:
+        outliers: npt.NDArray[np.float64] | None = None,
+    ) -> tuple[ModelScores | None, npt.NDArray[np.float64] | None, Bytes, npt.NDArray[np.float64], Bytes, int]:
         """Return what models, rules and policy make of features: scores, hits, score, outcome, how many were raised.
 
-        ``muted`` is (rules, m): 1 where a rule is to be taken as not having hit.
+        ``muted`` is (rules, m): 1 where a rule is to be taken as not having hit. ``outliers`` are scores that were
+        given before; without them, the payments are scored and learnt from.
         """
         m = len(rows)
         models = None
-        if self.detector.models:
+        if self.detector.models or self.detector.outliers:
             self._derived.run(fresh, rows, work, work_nulls)
+        if self.detector.outliers:
+            if outliers is None:
+                outliers = self._outliers.update(fresh, rows, work, work_nulls)
+            for number, scored in enumerate(outliers):
+                self._place(self._outlier_row + number, scored, work, work_nulls)
+        if self.detector.models:
             models = self._ask_models(fresh, rows, work, work_nulls, keys, serving)
         self._conditions.run(fresh, rows, work, work_nulls)
         features, rules = len(self.feature_names), len(self.rule_names)
@@ -199,10 +211,17 @@ class Program:
         self._policy.run(fresh, rows, work, work_nulls)
         outcome = np.zeros(m, np.uint8)
         raised = settle(work, work_nulls, features + rules + 1, features + rules + 2, hits, self._least, m, outcome)
-        return models, hits, score, outcome, raised
+        return models, outliers, hits, score, outcome, raised
 
     def judge_again(
-        self, batch: Batch, rows: Words, features: Words, nulls: Bytes, serving: Serving | None, muted: Bytes
+        self,
+        batch: Batch,
+        rows: Words,
+        features: Words,
+        nulls: Bytes,
+        serving: Serving | None,
+        muted: Bytes,
+        outliers: npt.NDArray[np.float64] | None = None,
     ) -> tuple[npt.NDArray[np.float64], Bytes]:
         """Return score and outcome of payments whose features are given: what would have been, had they been so.
 
@@ -220,13 +239,16 @@ class Program:
             Which versions of the models score.
         muted
             (rules, n): 1 where a rule is to be taken as not having hit.
+        outliers
+            (outlier scores, n): as they were; they do not follow.
         """
+        assert (outliers is None) == (not self.detector.outliers)
         size = len(rows)
         work = np.zeros((self._work_rows, size), np.int64)
         work_nulls = np.ones((self._work_rows, size), np.uint8)
         work[: len(features)], work_nulls[: len(nulls)] = features, nulls
-        judged = self._judge(batch, rows, work, work_nulls, self._keys.of(batch), serving, muted)
-        return judged[2], judged[3]
+        judged = self._judge(batch, rows, work, work_nulls, self._keys.of(batch), serving, muted, outliers)
+        return judged[3], judged[4]
 
     def _ask_models(
         self, fresh: Batch, rows: Words, work: Words, work_nulls: Bytes, keys: Words, serving: Serving | None
@@ -234,11 +256,15 @@ class Program:
         """Ask the models and put their scores where expressions find them."""
         scores = self.models.score(fresh, rows, work, work_nulls, keys, serving)
         for slot in range(len(scores.slots)):
-            row, acted = self._model_row + slot, scores.acted(slot)
-            missing = np.isnan(acted)
-            work.view(np.float64)[row, : len(rows)] = np.where(missing, 0.0, acted)
-            work_nulls[row, : len(rows)] = missing
+            self._place(self._model_row + slot, scores.acted(slot), work, work_nulls)
         return scores
+
+    @staticmethod
+    def _place(row: int, scored: npt.NDArray[np.float64], work: Words, work_nulls: Bytes) -> None:
+        """Put scores where expressions find them: what is missing is null."""
+        missing = np.isnan(scored)
+        work.view(np.float64)[row, : len(scored)] = np.where(missing, 0.0, scored)
+        work_nulls[row, : len(scored)] = missing
 
     def explain_hit(self, batch: Batch, decided: Decided, column: int, rule: int) -> tuple[dict[str, Shown], str]:
         """Return what a rule that hit saw: the values that its condition read, and the reason as a sentence.
@@ -267,6 +293,7 @@ class Program:
         arrays = self.stages.snapshot()
         arrays |= {f"duplicates/{name}": array for name, array in self._duplicates.snapshot().items()}
         arrays["episodes"] = self._episodes.snapshot()
+        arrays |= self._outliers.snapshot()
         return arrays
 
     def restore(self, arrays: Mapping[str, Words]) -> None:
@@ -280,6 +307,7 @@ class Program:
         self.stages.restore({name: array for name, array in arrays.items() if name.count("/") == 2})
         self._duplicates.restore(arrays["duplicates/table"], arrays["duplicates/meta"])
         self._episodes.restore(arrays["episodes"])
+        self._outliers.restore(arrays)
 
 
 class _ScorerPlan:
@@ -299,6 +327,11 @@ class _ScorerPlan:
         score = features + len(detector.rules)
         self.model_row = score + 3
         scores = {name: Variable(FLOAT, Source.WORK, self.model_row + slot) for name, slot in names.items()}
+        self.outlier_row = self.model_row + sum(use.acts for use in detector.models)
+        scores |= {
+            f"{use.name}{SCORE_SUFFIX}": Variable(FLOAT, Source.WORK, self.outlier_row + number)
+            for number, use in enumerate(detector.outliers)
+        }
         compiler = plan.compiler(scores)
         self.rules = [
             compiler.compile(rule.when, f"rules[{number}].when", Base.BOOL)
@@ -307,7 +340,7 @@ class _ScorerPlan:
         rules = [(rule, features + number) for number, rule in enumerate(self.rules)]
         # In one program where nothing comes between them: what features and rules compute alike is computed once.
         self.derived: ExpressionProgram = assemble(plan.derived)
-        self.conditions: ExpressionProgram = assemble(rules if names else [*plan.derived, *rules])
+        self.conditions: ExpressionProgram = assemble(rules if scores else [*plan.derived, *rules])
         compiler = plan.compiler(scores | {"score": Variable(FLOAT, Source.WORK, score)})
         self.policy = assemble(
             [
@@ -315,4 +348,4 @@ class _ScorerPlan:
                 (compiler.compile(detector.policy.block or "false", "policy.block", Base.BOOL), score + 2),
             ]
         )
-        self.work_rows = self.model_row + sum(use.acts for use in detector.models)
+        self.work_rows = self.outlier_row + len(detector.outliers)

@@ -70,6 +70,8 @@ class Decided:
     alerts: list[AlertChange] = field(default_factory=list)
     models: ModelScores | None = None
     """What models said; None where the detector has none."""
+    outliers: npt.NDArray[np.float64] | None = None
+    """(outlier scores, m): NaN until there have been enough events; None where the detector has none."""
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -37,6 +37,8 @@ class Reasons:
         For each rule the names that its condition reads.
     scores
         Name of each score of a model to its number among those that act.
+    outliers
+        Names of the outlier scores.
     """
 
     def __init__(
@@ -46,8 +48,10 @@ class Reasons:
         features: Sequence[tuple[str, ValueType]],
         rule_uses: Sequence[tuple[str, ...]],
         scores: Mapping[str, int] | None = None,
+        outliers: Sequence[str] = (),
     ) -> None:
         self._scores = dict(scores or {})
+        self._outliers = {name: row for row, name in enumerate(outliers)}
         self._features = {name: (row, kind) for row, (name, kind) in enumerate(features)}
         self._fields = {each.name: (row, ValueType.of(each)) for row, each in enumerate(schema.columns)}
         self._texts = {column: 1 + row for row, column in enumerate(schema.text_columns)}
@@ -94,6 +98,10 @@ class Reasons:
             return kind, int(decided.features[row, column]), bool(decided.feature_nulls[row, column]), None
         if name in self._scores and decided.models is not None:
             score = decided.models.acted(self._scores[name])[column : column + 1]
+            missing = bool(np.isnan(score[0]))
+            return ValueType(Base.FLOAT), 0 if missing else int(score.view(np.int64)[0]), missing, None
+        if name in self._outliers and decided.outliers is not None:
+            score = decided.outliers[self._outliers[name], column : column + 1]
             missing = bool(np.isnan(score[0]))
             return ValueType(Base.FLOAT), 0 if missing else int(score.view(np.int64)[0]), missing, None
         event = int(decided.rows[column])

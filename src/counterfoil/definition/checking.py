@@ -6,8 +6,8 @@ from counterfoil.definition.context import Context
 from counterfoil.definition.draft import Draft
 from counterfoil.definition.feature_checks import check_features
 from counterfoil.definition.kind_checks import check_entities, check_kinds, check_lists
-from counterfoil.definition.limits import MAX_ENTITIES, MAX_KINDS, MAX_LISTS, MAX_MODELS, MAX_RULES
-from counterfoil.definition.model_checks import check_models
+from counterfoil.definition.limits import MAX_ENTITIES, MAX_KINDS, MAX_LISTS, MAX_MODELS, MAX_OUTLIERS, MAX_RULES
+from counterfoil.definition.model_checks import check_models, check_outliers
 from counterfoil.definition.place import TITLES, is_title
 from counterfoil.definition.rule_checks import check_policy, check_rules
 from counterfoil.errors import Problem
@@ -26,6 +26,7 @@ def check(draft: Draft) -> list[Problem]:
         ("lists", draft.lists, MAX_LISTS),
         ("rules", draft.rules, MAX_RULES),
         ("models", draft.models, MAX_MODELS),
+        ("outliers", draft.outliers, MAX_OUTLIERS),
     ):
         if len(parts) > most:
             context.report(name, f"{len(parts):,}", f"at most {most:,}")
@@ -34,6 +35,7 @@ def check(draft: Draft) -> list[Problem]:
     check_entities(context)
     check_features(context)
     check_models(context)
+    check_outliers(context)
     check_rules(context)
     check_policy(context)
     # What is wrong with a list is found again by every rule that asks it.

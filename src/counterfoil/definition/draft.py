@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from counterfoil.detector import DAY, Detector
 from counterfoil.events.kinds import EventKind, Schema
 from counterfoil.features.definition import Entity, Feature
-from counterfoil.models.definition import ModelUse
+from counterfoil.models.definition import ModelUse, OutlierUse
 from counterfoil.rules.definition import Policy, Rule, ValueList
 
 
@@ -25,6 +25,7 @@ class Draft:
     rules: list[tuple[str, Rule]] = field(default_factory=list)
     lists: list[tuple[str, ValueList]] = field(default_factory=list)
     models: list[tuple[str, ModelUse]] = field(default_factory=list)
+    outliers: list[tuple[str, OutlierUse]] = field(default_factory=list)
     policy: Policy = Policy()
     max_lateness: int = 7 * DAY
     max_skew: int = DAY
@@ -43,6 +44,7 @@ class Draft:
             [(f"rules[{at}]", rule) for at, rule in enumerate(detector.rules)],
             [(f"lists.{each.name}", each) for each in detector.lists],
             [(f"models.{each.name}", each) for each in detector.models],
+            [(f"outliers.{each.name}", each) for each in detector.outliers],
             detector.policy,
             detector.max_lateness,
             detector.max_skew,
@@ -65,4 +67,5 @@ class Draft:
             self.dedupe,
             self.description,
             tuple(use for _, use in self.models),
+            tuple(use for _, use in self.outliers),
         )

@@ -17,6 +17,7 @@ from counterfoil.definition.limits import (
     MAX_LIST_VALUES,
     MAX_LISTS,
     MAX_MODELS,
+    MAX_OUTLIERS,
     MAX_RULES,
     MAX_SCALE,
     MAX_WINDOWS,
@@ -112,6 +113,11 @@ def _detector() -> Schema:
         "features": _array(_ref("feature"), MAX_FEATURES, "Aggregates over the past, and features derived from them."),
         "lists": _map(_ref("list"), MAX_LISTS, "Values that conditions ask for: device_id in blocked_devices."),
         "models": _map(_ref("model"), MAX_MODELS, "Models whose scores rules and policy use: NAME_score."),
+        "outliers": _map(
+            _one_or_more(_ref("name"), MAX_FEATURES),
+            MAX_OUTLIERS,
+            "Online outlier scores over features and fields: NAME_score, a rank from 0 to 1.",
+        ),
         "rules": _array(_ref("rule"), MAX_RULES, "Conditions with consequences."),
         "policy": _object(_policy()),
         "max_lateness": _ref(

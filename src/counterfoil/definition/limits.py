@@ -14,6 +14,7 @@ MAX_LISTS = 100
 MAX_LIST_VALUES = 1_000_000
 MAX_LIST_BYTES = 64 * 2**20
 """Largest file of a list's values."""
+MAX_OUTLIERS = 8
 MAX_MODELS = 16
 MAX_SCALE = 8
 """Decimal digits of a money field's minor unit."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from counterfoil.definition.context import Context
 from counterfoil.definition.place import NAMES, is_name
 from counterfoil.errors import InputError
-from counterfoil.models.definition import ModelUse, parse_reference, score_names
+from counterfoil.models.definition import SCORE_SUFFIX, ModelUse, parse_reference, score_names
 from counterfoil.rules.expression import Source, Variable
-from counterfoil.rules.types import FLOAT
+from counterfoil.rules.types import FLOAT, Base
 
 
 def check_models(context: Context) -> None:
@@ -28,6 +28,25 @@ def check_models(context: Context) -> None:
                 context.report(f"{path}.share", f"{shares[use.instead_of]:g} with those before", "at most 1 in all")
     for name in score_names(uses):
         context.take("models", name, "the score of a model")
+        if name not in context.variables:
+            context.variables[name] = Variable(FLOAT, Source.WORK, len(context.variables))
+
+
+def check_outliers(context: Context) -> None:
+    """Check the online outlier scores, and let rules and policy know them."""
+    known = {name: each for name, each in context.variables.items() if each.type.base is not Base.TEXT}
+    for path, use in context.draft.outliers:
+        for at, name in enumerate(use.features):
+            where = f"{path}[{at}]"
+            if name in use.features[:at]:
+                context.report(where, f'"{name}" again', "each once")
+            elif name in context.variables and name not in known:
+                context.report(where, f'"{name}", which is a text', "numbers, flags, times and lengths of time")
+            elif name not in known:
+                context.unknown(where, name, "a feature or a field of decided events", known)
+    for path, use in context.draft.outliers:
+        name = f"{use.name}{SCORE_SUFFIX}"
+        context.take(path, name, "an outlier score")
         if name not in context.variables:
             context.variables[name] = Variable(FLOAT, Source.WORK, len(context.variables))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from counterfoil.definition.draft import Draft
-from counterfoil.definition.limits import MAX_MODELS
+from counterfoil.definition.limits import MAX_FEATURES, MAX_MODELS, MAX_OUTLIERS
 from counterfoil.definition.place import Place
-from counterfoil.models.definition import BUDGET, SCORE_SUFFIX, ModelUse
+from counterfoil.models.definition import BUDGET, SCORE_SUFFIX, ModelUse, OutlierUse
 
 MODEL_KEYS = ("use", "share", "by", "instead_of", "shadow", "budget")
 
@@ -31,6 +31,30 @@ def read_models(place: Place | None, draft: Draft) -> None:
             draft.broken.add(f"{name}{SCORE_SUFFIX}")
         else:
             draft.models.append((each.path, use))
+
+
+def read_outliers(place: Place | None, draft: Draft) -> None:
+    """Put the online outlier scores of a definition into its draft.
+
+    Parameters
+    ----------
+    place
+        The mapping of names to features; None where there is none.
+    draft
+        What is read so far.
+    """
+    if place is None or place.is_nothing:
+        return
+    found = place.named() or {}
+    if len(found) > MAX_OUTLIERS:
+        place.problem(f"at most {MAX_OUTLIERS} outlier scores", found=f"{len(found)} outlier scores")
+    for name, each in list(found.items())[:MAX_OUTLIERS]:
+        names = [part.name() for part in each.one_or_more(MAX_FEATURES, "features")]
+        known = tuple(part for part in names if part is not None)
+        if not known or len(known) < len(names):
+            draft.broken.add(f"{name}{SCORE_SUFFIX}")
+        else:
+            draft.outliers.append((each.path, OutlierUse(name, known)))
 
 
 def _read_model(name: str, place: Place, draft: Draft) -> ModelUse | None:

@@ -20,7 +20,7 @@ from counterfoil.definition.limits import (
     MAX_WINDOWS,
 )
 from counterfoil.definition.list_files import read_list_file
-from counterfoil.definition.model_reading import read_models
+from counterfoil.definition.model_reading import read_models, read_outliers
 from counterfoil.definition.place import Place
 from counterfoil.errors import nearest
 from counterfoil.events.kinds import EventKind, Field, FieldType, TimeUnit
@@ -40,6 +40,7 @@ DETECTOR_KEYS = (
     "lists",
     "policy",
     "models",
+    "outliers",
     "max_lateness",
     "max_skew",
     "dedupe",
@@ -80,6 +81,7 @@ def read_draft(root: Place, folder: Path | None) -> Draft:
     _read_features(parts.get("features"), draft)
     _read_lists(parts.get("lists"), draft, folder)
     read_models(parts.get("models"), draft)
+    read_outliers(parts.get("outliers"), draft)
     _read_rules(parts.get("rules"), draft)
     if "policy" in parts:
         draft.policy = _read_policy(parts["policy"])

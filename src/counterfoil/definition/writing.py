@@ -47,6 +47,7 @@ def detector_data(detector: Detector) -> Data:
         ],
         "lists": {each.name: _list(each) for each in detector.lists},
         "models": {use.name: _model(use) for use in detector.models},
+        "outliers": {use.name: list(use.features) for use in detector.outliers},
         "rules": [_rule(rule) for rule in detector.rules],
         "policy": _policy(detector.policy),
         "max_lateness": _unless(detector.max_lateness, 7 * DAY),

@@ -80,6 +80,22 @@ class ModelUse:
         return self.share is None and not self.shadow
 
 
+@dataclass(frozen=True, slots=True)
+class OutlierUse:
+    """An online outlier score in a definition: how unusual a decided event is among recent ones.
+
+    Parameters
+    ----------
+    name
+        What the definition calls it; its score is the variable ``NAME_score``.
+    features
+        The features and fields that it looks at.
+    """
+
+    name: str
+    features: tuple[str, ...]
+
+
 def score_names(uses: Sequence[ModelUse]) -> dict[str, int]:
     """Return the names of scores that expressions may use, each with the number of its model among those that act.
 

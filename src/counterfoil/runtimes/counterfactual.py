@@ -176,6 +176,8 @@ class _Search:
         self._event = batch.take(np.array([int(decided.rows[column])]))
         self._features = np.ascontiguousarray(decided.features[:, column])
         self._nulls = np.ascontiguousarray(decided.feature_nulls[:, column])
+        scored = decided.outliers
+        self._outliers = None if scored is None else np.ascontiguousarray(scored[:, column : column + 1])
         self._hits = np.flatnonzero(decided.hits[:, column] == HIT).tolist()
         self._usual = {each.name: each for profile in profiles for each in profile.features}
         self._places = self._changeable()
@@ -242,8 +244,14 @@ class _Search:
                 features[place.feature, column] = trial.word
         nulls = np.repeat(self._nulls[:, None], size, axis=1)
         muted = np.zeros((len(self._program.rule_names), size), np.uint8)
-        _, outcome = self._program.judge_again(events, np.arange(size), features, nulls, self._serving, muted)
+        _, outcome = self._program.judge_again(
+            events, np.arange(size), features, nulls, self._serving, muted, self._given(size)
+        )
         return np.asarray(outcome == 0, np.bool_)
+
+    def _given(self, size: int) -> npt.NDArray[np.float64] | None:
+        """Return the outlier scores as they were, once for each trial."""
+        return None if self._outliers is None else np.repeat(self._outliers, size, axis=1)
 
     def _needless_rules(self) -> tuple[str, ...]:
         size = len(self._hits)
@@ -255,7 +263,9 @@ class _Search:
         events = self._event.take(np.zeros(size, np.int64))
         features = np.repeat(self._features[:, None], size, axis=1)
         nulls = np.repeat(self._nulls[:, None], size, axis=1)
-        _, outcome = self._program.judge_again(events, np.arange(size), features, nulls, self._serving, muted)
+        _, outcome = self._program.judge_again(
+            events, np.arange(size), features, nulls, self._serving, muted, self._given(size)
+        )
         return tuple(self._program.rule_names[rule] for rule, each in zip(self._hits, outcome, strict=True) if not each)
 
     def _nearest(self, trials: Sequence[_Trial]) -> list[_Trial]:

@@ -22,7 +22,7 @@ from counterfoil.runtimes.local.drift_watch import DriftWatch
 from tests.training.demo_model import DAY, INPUTS, frame, model, write
 
 USES = (ModelUse("fraud", "demo@champion"), ModelUse("next", "demo@2", 0.5, "customer", "fraud"))
-SETTINGS = DriftSettings(every=4, rows_min=1_000)
+SETTINGS = DriftSettings(every=4, rows_min=500)
 
 
 @dataclass
@@ -50,11 +50,11 @@ def show(
     share: float = 0.0,
     status: str = SERVED,
 ) -> None:
-    """Show a watch a day and a half of payments; a share of them was asked of the arm."""
+    """Show a watch the payments of a little more than a day; a share of them was asked of the arm."""
     random = np.random.default_rng(day)
     table = frame(random, 8_000, day, 1, shift)
     matrix = matrix_of_frame(table, INPUTS)
-    times = day * DAY + np.linspace(0, 1.5 * DAY, len(matrix)).astype(np.int64)
+    times = day * DAY + np.linspace(0, 1.01 * DAY, len(matrix)).astype(np.int64)
     for at in range(0, len(matrix), 500):
         part = matrix[at : at + 500]
         raw = np.stack([loaded.score(part), np.full(len(part), np.nan)])
