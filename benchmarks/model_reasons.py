@@ -34,7 +34,7 @@ def main() -> list[Result]:
     plan = plan_tree_shap(tables)
     assert plan is not None
     rows = matrix[:ROWS]
-    theirs = booster.predict(rows, pred_contrib=True, num_threads=1)
+    theirs = np.asarray(booster.predict(rows, pred_contrib=True, num_threads=1))
     assert np.abs(plan.contributions(rows) - theirs[:, :-1]).max() < 1e-9, "the two disagree"
     inputs = tuple(Input(f"card_spend_{number}h", "money") for number in range(FEATURES))
     signature = SimpleNamespace(inputs=inputs, profile=profile_of(inputs, matrix, theirs.sum(axis=1)))
