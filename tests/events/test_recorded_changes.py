@@ -64,7 +64,8 @@ def test_every_setting_gives_the_same_events(name: str) -> None:
     decoded = decoder.decode((FOLDER / f"{name}.ndjson").read_bytes(), 0, RECORDED)
     assert not decoded.dead
     assert decoded.records == 6
-    assert decoded.unknown_fields == {}
+    # An update and a deletion have no use for most columns.
+    assert set(decoded.unknown_fields.values()) == {1, 2}
     events = events_of(decoded.batch)
     assert [(position, event.kind, event.id) for position, event in events.items()] == [
         (0, "payment", "p-1"),
