@@ -62,6 +62,7 @@ class Program:
         self.detector = detector
         self.key = key or IdentityKey()
         self.shards = shards
+        self.threads = threads
         scorer = _ScorerPlan(detector, self.key)
         planners = scorer.planners
         fields = list(dict.fromkeys(each for planner in planners for each in (planner.entity.key, planner.feed_key)))
@@ -135,7 +136,7 @@ class Program:
         column[rows] = np.arange(m)
         inputs = np.zeros((self._inputs_rows, size), np.int64)
         input_nulls = np.zeros((self._inputs_rows, size), np.uint8)
-        self._inputs_program.run(fresh, np.arange(size), inputs, input_nulls)
+        self._inputs_program.run(fresh, np.arange(size), inputs, input_nulls, self.stages.pool, self.threads)
         keys = self._keys.of(fresh)
         # Rows a page apart would all fall into the same few sets of the processor's cache.
         width = m if m < 64 else m + (72 - m % 64) % 64
@@ -150,7 +151,7 @@ class Program:
         if self.detector.models:
             self._derived.run(fresh, rows, work, work_nulls)
             models = self._ask_models(fresh, rows, work, work_nulls, keys, serving)
-        self._conditions.run(fresh, rows, work, work_nulls)
+        self._conditions.run(fresh, rows, work, work_nulls, self.stages.pool, self.threads)
         features, rules = len(self.feature_names), len(self.rule_names)
         hits = np.zeros((rules, m), np.uint8)
         score = np.zeros(m, np.float64)
