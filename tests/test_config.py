@@ -140,7 +140,9 @@ def test_the_page_names_no_setting_that_is_not_there() -> None:
 def test_every_setting_has_a_docstring() -> None:
     source = inspect.getsource(module)
     declared = source.count("= setting(")
-    assert declared == len(list(setting_names())) + len({"source", "topics", "sinks", "state", "limits", "metrics", "log"})
+    assert declared == len(list(setting_names())) + len(
+        {"source", "topics", "sinks", "state", "limits", "metrics", "log"}
+    )
     lines = source.splitlines()
     for number, line in enumerate(lines):
         if "= setting(" in line:

@@ -14,9 +14,9 @@ from counterfoil.events.batch import Bytes, Words
 from counterfoil.features import index, layout, pairs
 from counterfoil.features import stage_kernel as kernel
 from counterfoil.features.addresses import address_of
-from counterfoil.features.memory import Frontier, reserve
 from counterfoil.features.planner import StagePlan
 from counterfoil.features.views import Events
+from counterfoil.memory import Frontier, reserve
 
 STATE_BYTES_DEFAULT = 1 << 36
 """Address space for the rings of one shard, and again for its records: memory is used only where it is written."""

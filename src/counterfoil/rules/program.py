@@ -63,17 +63,16 @@ class ExpressionProgram:
         if not (work.flags.carray and work_nulls.flags.carray):
             self._run_on_copy(batch, rows, work, work_nulls)
             return
-        arrays = (_plain(batch.values), _plain(batch.nulls), _plain(batch.time), _plain(rows), work, work_nulls)
+        def part(begin: int, end: int) -> None:
+            run(self.code, self.pool, self.registers, values, nulls, time, taken, work, work_nulls, begin, end)
+
+        values, nulls, time, taken = (_plain(each) for each in (batch.values, batch.nulls, batch.time, rows))
         size = len(rows)
         if threads is None or size < _PARALLEL_MIN:
-            run(self.code, self.pool, self.registers, *arrays, 0, size)
+            part(0, size)
             return
-        bounds = [size * part // parts for part in range(parts + 1)]
-        futures = [
-            threads.submit(run, self.code, self.pool, self.registers, *arrays, begin, end)
-            for begin, end in pairwise(bounds)
-        ]
-        for future in futures:
+        bounds = [size * number // parts for number in range(parts + 1)]
+        for future in [threads.submit(part, begin, end) for begin, end in pairwise(bounds)]:
             future.result()
 
     def _run_on_copy(self, batch: Batch, rows: Words, work: Words, work_nulls: Bytes) -> None:
