@@ -2,12 +2,15 @@
 
 PYTHON ?= python3
 ROUNDS ?= 2000
+MINUTES ?= 3
 UV ?= uv
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
+STREAMS := .venv-streams
+STREAMS_STAMP := $(STREAMS)/.installed
 # Hashes make the lock binding; wheels alone, so that no compiler is needed and nothing runs at install time.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED := $(INSTALL) --require-hashes --only-binary :all: --requirement
@@ -16,7 +19,7 @@ CODE := src tests benchmarks
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test bench lint format crash crash-kafka lock clean
+.PHONY: help venv demo test bench lint format crash crash-kafka chaos lock clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,13 +38,20 @@ $(BENCH_STAMP): $(STAMP) requirements/bench.txt
 	@$(LOCKED) requirements/bench.txt
 	@touch $@
 
+# Other stream processors ask for older libraries than ours.
+$(STREAMS_STAMP): requirements/streams.txt
+	@test -x $(STREAMS)/bin/python || $(PYTHON) -m venv $(STREAMS)
+	@$(STREAMS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --only-binary :all: --requirement requirements/streams.txt
+	@touch $@
+
 demo: venv  ## Watch generated payments being decided, live in the terminal
 	@$(BIN)/counterfoil demo
 
 test: venv  ## Run all tests, with branch coverage
 	@$(PYTEST) --cov --cov-report=term
 
-bench: $(BENCH_STAMP)  ## Measure every number that README states, and print its table
+bench: $(BENCH_STAMP) $(STREAMS_STAMP)  ## Measure every number that README states, and print its table
 	@$(BIN)/python -m benchmarks.run
 
 lint: venv  ## Check style, format, types and the direction of imports
@@ -60,6 +70,9 @@ crash-kafka: venv  ## Kill runs between topics for ROUNDS rounds and read what t
 crash: venv  ## Kill the detector ROUNDS times at random instants and compare the decision logs
 	@$(BIN)/python -m tests.crash.campaign --rounds $(ROUNDS)
 
+chaos: venv  ## Pause, bounce and cut off runs between topics, and kill their broker, for MINUTES
+	@$(BIN)/python -m tests.integration.chaos --minutes $(MINUTES)
+
 lock:  ## Renew the lock files from pyproject.toml (needs uv)
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 		--custom-compile-command "make lock" --extra kafka --extra models --extra sql --group dev pyproject.toml --output-file requirements/dev.txt
@@ -70,5 +83,5 @@ lock:  ## Renew the lock files from pyproject.toml (needs uv)
 		--custom-compile-command "make lock" --group streams pyproject.toml --output-file requirements/streams.txt
 
 clean:  ## Remove everything that make and the tests have made
-	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(STREAMS) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

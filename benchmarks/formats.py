@@ -175,9 +175,8 @@ def main() -> list[Result]:
     dictionaries = best_seconds(
         lambda: [fastavro.schemaless_reader(io.BytesIO(value[5:]), parsed) for value in records], 1
     )
-    row_type = msgspec.defstruct(
-        "Row", [(name, str | None, None) for name in TEXTS] + [("amount", str), ("event_time", int)]
-    )
+    texts = [(name, str | None, None) for name in TEXTS]
+    row_type = msgspec.defstruct("Row", [("amount", str), ("event_time", int), *texts])
     envelope = msgspec.defstruct("Envelope", [("op", str), ("after", row_type | None, None)])
     objects = msgspec.json.Decoder(envelope)
     structs = best_seconds(lambda: [objects.decode(value) for value in changes])

@@ -18,6 +18,8 @@ BENCHMARKS = (
     "payments_stages",
     "compare_windows",
     "one_event",
+    "model_scoring",
+    "models_end_to_end",
     "hot_key",
     "memory",
     "file_to_decisions",

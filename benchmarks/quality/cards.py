@@ -85,7 +85,7 @@ def fold(table: TrainingTable, labels: npt.NDArray[np.int8], start: int, seed: i
         start=start, train_end=start + WEEK, test_start=start + 2 * WEEK, test_end=start + 3 * WEEK, gap=WEEK,
         validation_share=0.0,
     )  # fmt: skip
-    settings = Settings(seed=seed, trees=300, bags=3, threads=threads)
+    settings = Settings(seed=seed, trees=300, bags=4, threads=threads)
     trained = train(part, Training(plan=plan, settings=settings, calibrate=False, checks=False))
     times, cards = part.times, part.frame["CUSTOMER_ID"].to_numpy()
     tested = measured_rows(times, cards, labels[rows], start)

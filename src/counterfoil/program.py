@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 from counterfoil.decisions.decided import Decided
 from counterfoil.decisions.episodes import Episodes
@@ -147,20 +148,8 @@ class Program:
         self.stages.update(
             StageBatch(keys, fresh.kind, fresh.time, column, inputs, input_nulls, work, work_nulls, late)
         )
-        models = None
-        if self.detector.models:
-            self._derived.run(fresh, rows, work, work_nulls)
-            models = self._ask_models(fresh, rows, work, work_nulls, keys, serving)
-        self._conditions.run(fresh, rows, work, work_nulls, self.stages.pool, self.threads)
-        features, rules = len(self.feature_names), len(self.rule_names)
-        hits = np.zeros((rules, m), np.uint8)
-        score = np.zeros(m, np.float64)
-        score_rules(work, work_nulls, features, self._scores, self._combination, m, hits, score)
-        work.view(np.float64)[features + rules, :m] = score
-        work_nulls[features + rules] = 0
-        self._policy.run(fresh, rows, work, work_nulls)
-        outcome = np.zeros(m, np.uint8)
-        raised = settle(work, work_nulls, features + rules + 1, features + rules + 2, hits, self._least, m, outcome)
+        models, hits, score, outcome, raised = self._judge(fresh, rows, work, work_nulls, keys, serving)
+        features = len(self.feature_names)
         decided = Decided(
             rows,
             score,
@@ -179,6 +168,66 @@ class Program:
         if len(duplicates):
             decided.rows = kept[rows]
         return decided
+
+    def _judge(
+        self,
+        fresh: Batch,
+        rows: Words,
+        work: Words,
+        work_nulls: Bytes,
+        keys: Words,
+        serving: Serving | None,
+        muted: Bytes | None = None,
+    ) -> tuple[ModelScores | None, Bytes, npt.NDArray[np.float64], Bytes, int]:
+        """Return what models, rules and policy make of features: scores, hits, score, outcome, how many were raised.
+
+        ``muted`` is (rules, m): 1 where a rule is to be taken as not having hit.
+        """
+        m = len(rows)
+        models = None
+        if self.detector.models:
+            self._derived.run(fresh, rows, work, work_nulls, self.stages.pool, self.threads)
+            models = self._ask_models(fresh, rows, work, work_nulls, keys, serving)
+        self._conditions.run(fresh, rows, work, work_nulls, self.stages.pool, self.threads)
+        features, rules = len(self.feature_names), len(self.rule_names)
+        if muted is not None:
+            work[features : features + rules, :m][muted != 0] = 0
+        hits = np.zeros((rules, m), np.uint8)
+        score = np.zeros(m, np.float64)
+        score_rules(work, work_nulls, features, self._scores, self._combination, m, hits, score)
+        work.view(np.float64)[features + rules, :m] = score
+        work_nulls[features + rules] = 0
+        self._policy.run(fresh, rows, work, work_nulls)
+        outcome = np.zeros(m, np.uint8)
+        raised = settle(work, work_nulls, features + rules + 1, features + rules + 2, hits, self._least, m, outcome)
+        return models, hits, score, outcome, raised
+
+    def judge_again(
+        self, batch: Batch, rows: Words, features: Words, nulls: Bytes, serving: Serving | None, muted: Bytes
+    ) -> tuple[npt.NDArray[np.float64], Bytes]:
+        """Return score and outcome of payments whose features are given: what would have been, had they been so.
+
+        Nothing of the state is read or changed. Derived features follow from the others.
+
+        Parameters
+        ----------
+        batch
+            The events.
+        rows
+            (n,): rows of the batch that are decided.
+        features, nulls
+            (features, n): as ``Decided`` has them.
+        serving
+            Which versions of the models score.
+        muted
+            (rules, n): 1 where a rule is to be taken as not having hit.
+        """
+        size = len(rows)
+        work = np.zeros((self._work_rows, size), np.int64)
+        work_nulls = np.ones((self._work_rows, size), np.uint8)
+        work[: len(features)], work_nulls[: len(nulls)] = features, nulls
+        judged = self._judge(batch, rows, work, work_nulls, self._keys.of(batch), serving, muted)
+        return judged[2], judged[3]
 
     def _ask_models(
         self, fresh: Batch, rows: Words, work: Words, work_nulls: Bytes, keys: Words, serving: Serving | None

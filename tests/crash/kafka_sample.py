@@ -27,7 +27,7 @@ features:
   - {name: count, count: payment, by: card, over: [1h, 24h]}
   - {name: spend, sum: amount, by: card, over: [1h, 24h]}
 rules:
-  - {name: many, when: count_1h >= 12, then: review, score: 0.8, reason: "{count_1h} within an hour.", episode: card}
+  - {name: many, when: count_1h >= 4, then: review, score: 0.8, reason: "{count_1h} within an hour.", episode: card}
 """
 PARTITIONS = 4
 CARDS = 5_000

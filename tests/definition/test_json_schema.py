@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from counterfoil.definition import reading
+from counterfoil.definition.model_reading import MODEL_KEYS
 from counterfoil.definition.json_schema import json_schema
 from counterfoil.definition.writing import write_detector
 from counterfoil.detector_file import load_detector
@@ -96,7 +97,9 @@ SMALL = {"detector": "d", "events": {"p": {"time": "t", "decide": True, "fields"
         {"events": {"p": {"time": "t", "fields": {"a": "mony"}}}},
         {"events": {"p": {"time": "t", "fields": {"a": {"type": "money", "scale": 9}}}}},
         {"evnts": {}},
-        {"models": {}},
+        {"models": {"m": {}}},
+        {"models": {"m": "payments"}},
+        {"models": {"m": {"use": "payments@1", "share": 2}}},
         {"features": [{"name": "f", "count": "p"}]},
         {"features": [{"name": "f", "count": "p", "sum": "x", "by": "c"}]},
         {"features": [{"name": "f", "by": "c"}]},
@@ -119,7 +122,8 @@ def test_what_has_a_wrong_shape_is_refused(part: dict[str, Any]) -> None:
 
 def test_the_schema_knows_every_key_that_is_read() -> None:
     definitions = SCHEMA["$defs"]
-    assert set(SCHEMA["properties"]) == set(reading.DETECTOR_KEYS) - {"models"}
+    assert set(SCHEMA["properties"]) == set(reading.DETECTOR_KEYS)
+    assert set(definitions["model"]["anyOf"][1]["properties"]) == set(MODEL_KEYS)
     assert set(definitions["kind"]["properties"]) == set(reading.KIND_KEYS)
     assert set(definitions["field"]["anyOf"][1]["properties"]) == set(reading.FIELD_KEYS)
     assert set(definitions["feature"]["anyOf"][1]["properties"]) == {*reading.FEATURE_KEYS, *SIGNATURES}

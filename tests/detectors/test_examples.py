@@ -100,6 +100,26 @@ def test_handbook() -> None:
     }
 
 
+def test_handbook_extended() -> None:
+    run = {str(number): ("terminal-in-a-run",) for number in (27, 29, 31)}
+    expected = run | {"40": ("high-amount", "amount-out-of-line")}
+    assert raised(decisions_of("handbook-extended"), "TRANSACTION_ID") == expected
+
+
+def test_laundering_accounts() -> None:
+    assert raised(decisions_of("laundering-accounts"), "transaction_id") == {
+        "5": ("fan-in",),
+        "6": ("fan-in",),
+        "7": ("pass-through",),
+        "12": ("fan-out",),
+    }
+
+
+def test_paysim() -> None:
+    found = {each.event["nameOrig"]: each.rules for each in decisions_of("paysim") if each.outcome != "approve"}
+    assert found == {"C13": ("large-transfer",), "C16": ("emptied-account",), "C17": ("emptied-account",)}
+
+
 PAGES = Path(__file__).parents[2] / "docs" / "detectors"
 
 

@@ -21,6 +21,7 @@ from counterfoil.errors import ConfigurationError, InputError
 from counterfoil.stack import Stack
 from counterfoil.stack.artifacts import locked
 from tests.conftest import absent
+from tests.integration.instance import compile_kernels
 from tests.integration.kafka import Broker
 
 
@@ -78,6 +79,30 @@ def kafka(kafka_address: str, request: pytest.FixtureRequest) -> Broker:
     pytest.importorskip("confluent_kafka")
     words = re.sub(r"\W+", "-", request.node.name).strip("-")[:60]
     return Broker(kafka_address, f"{words}-{uuid4().hex[:8]}")
+
+
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """See that all kernels are compiled: no test waits for that while a time-out of the cluster runs."""
+    compile_kernels(tmp_path_factory.mktemp("compiled"))
+
+
+@pytest.fixture(scope="module")
+def secure_stack(compiled: None) -> Iterator[Callable[[Path], Stack]]:
+    """Give what starts a broker with TLS and passwords in a folder; it is stopped after the module's tests."""
+    started: list[Stack] = []
+
+    def start(folder: Path) -> Stack:
+        stack = Stack(folder / "stack")
+        started.append(stack)
+        with provisioned():
+            stack.up(["kafka"], ports={"kafka": 0}, secure=True, brief=True)
+        guard(stack, "kafka", os.getpid())
+        return stack
+
+    yield start
+    for each in started:
+        each.down()
 
 
 @pytest.fixture

@@ -49,8 +49,16 @@ def compile_kernels(folder: Path) -> None:
     """Decide a few payments of a file, so that every kernel is compiled and cached."""
     (folder / "detector.yaml").write_text(DEFINITION)
     (folder / "payments.ndjson").write_bytes(b"\n".join(payment(number)[2] for number in range(1_000)))
-    words = ["run", "--detector", folder / "detector.yaml", "--input", folder / "payments.ndjson", "--kind", "payment"]
-    output = ["--output", folder / "decisions.ndjson", "--features", "--quiet"]
+    words = [
+        "run",
+        "--detector",
+        f"{folder}/detector.yaml",
+        "--input",
+        f"{folder}/payments.ndjson",
+        "--kind",
+        "payment",
+    ]
+    output = ["--output", f"{folder}/decisions.ndjson", "--features", "--quiet"]
     subprocess.run([sys.executable, "-m", "counterfoil", *words, *output], check=True, timeout=600)
 
 
@@ -174,11 +182,20 @@ class Instance:
         (folder / "run.yaml").write_text(json.dumps(content))
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *arguments: str) -> Instance:
-        """Start it; what it says goes to its log."""
+    def start(self, *arguments: str, fail_at: str = "") -> Instance:
+        """Start it; what it says goes to its log.
+
+        Parameters
+        ----------
+        arguments
+            More options of the command.
+        fail_at
+            The fail-point at which it kills itself.
+        """
+        environment = {**os.environ, "COUNTERFOIL_FAIL_AT": fail_at} if fail_at else None
         words = [sys.executable, "-m", "counterfoil", "run", str(self.folder / "run.yaml"), "--quiet", *arguments]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self._process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         return self
 
     @property

@@ -84,8 +84,16 @@ class Broker:
 
     def delete(self, *topics: str) -> None:
         """Remove topics."""
-        for future in self.admin.delete_topics(list(topics)).values():
+        # Kept by a name: a client that is collected answers no more.
+        admin = self.admin
+        for future in admin.delete_topics(list(topics)).values():
             future.result(SECONDS)
+
+    def delete_before(self, topic: str, partition: int, offset: int) -> None:
+        """Remove the records before an offset, as retention does."""
+        admin = self.admin
+        place = TopicPartition(topic, partition, offset)
+        admin.delete_records([place])[place].result(SECONDS)
 
     def produce(self, topic: str, messages: Iterable[bytes | Pair], partition: int | None = None) -> int:
         """Write messages (values, or keys with values), wait until all are durable, and return how many."""

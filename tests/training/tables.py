@@ -1,75 +1,61 @@
-"""A training table, a model and decisions for tests: made here, in no time, without a detector."""
+"""Small training tables, made without a detector."""
 
 from __future__ import annotations
-
-import json
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from counterfoil.models.linear import LinearWeights
-from counterfoil.models.matrix import matrix_of_frame
-from counterfoil.models.onnx_writing import linear_onnx
-from counterfoil.models.profile import profile_of
-from counterfoil.models.signature import Input, Signature
-from counterfoil.training.table import Content, TrainingTable, write_table
+from counterfoil.training.table import Content, TrainingTable
 
 DAY = 86_400_000_000
-INPUTS = (Input("amount", "money", 0.0), Input("card_count_1h", "int", 0.0), Input("new_device", "bool", 0.0))
+START = 1_767_225_600_000_000
+"""2026-01-01T00:00:00Z."""
 
 
-def frame(
-    random: np.random.Generator, rows: int, first_day: int = 0, days: int = 4, shift: float = 1.0
-) -> pl.DataFrame:
-    """Return payments of some days, a few of them fraud; ``shift`` multiplies the amounts."""
-    fraud = random.random(rows) < 0.03
-    times = np.sort(random.integers(first_day * DAY, (first_day + days) * DAY, rows))
-    return pl.DataFrame(
+def table(
+    rows: int = 4_000, days: int = 40, delay: int = 7 * DAY, seed: int = 1, leak: str | None = None
+) -> TrainingTable:
+    """Return payments over some days, one in twenty a fraud: large ones, at strange hours, more often than others.
+
+    Parameters
+    ----------
+    leak
+        ``value`` for a feature that knows the label, ``missing`` for one that is there only for frauds.
+    """
+    random = np.random.default_rng(seed)
+    times = START + np.sort(random.integers(0, days * DAY, rows))
+    fraud = random.random(rows) < 0.05
+    amount = np.round(np.exp(random.normal(3 + 1.2 * fraud, 0.8)), 2)
+    count = random.poisson(3 + 2 * fraud)
+    columns: dict[str, pl.Series] = {
+        "card": pl.Series(random.integers(1, 60, rows)),
+        "amount": pl.Series(amount).round(2).cast(pl.Decimal(38, 2)),
+        "count_1d": pl.Series(count),
+        "ratio": pl.Series(amount / 30).set(pl.Series(random.random(rows) < 0.1), None),
+        "night": pl.Series(random.random(rows) < 0.2 + 0.2 * fraud),
+        "channel": pl.Series(random.choice(["online", "pos", "atm"], rows)),
+        "since": pl.Series(random.exponential(3_600, rows)),
+        "last_at": pl.Series(times).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
+        "same": pl.Series(np.ones(rows)),
+    }
+    types = dict(
+        zip(columns, ["id", "money", "int", "float", "bool", "text", "interval", "time", "float"], strict=True)
+    )
+    if leak is not None:
+        values = fraud + random.normal(0, 0.05, rows)
+        columns["leak"] = pl.Series(values) if leak == "value" else pl.Series(values).set(pl.Series(~fraud), None)
+        types["leak"] = "float"
+    known = times + delay
+    as_of = START + days * DAY
+    moment = pl.Series(known).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    unknown = pl.Series(known > as_of)
+    frame = pl.DataFrame(
         {
-            "id": [f"t{first_day}-{number}" for number in range(rows)],
+            "id": [f"p{number}" for number in range(rows)],
             "event_time": pl.Series(times).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
-            "label": fraud,
-            "label_known_at": pl.Series(times + 2 * DAY).cast(pl.Datetime("us")).dt.replace_time_zone("UTC"),
-            "customer_id": [f"#{number:016x}" for number in random.integers(0, rows // 3, rows).tolist()],
-            "amount": np.round(random.lognormal(3, 1, rows) * np.where(fraud, 4, 1) * shift, 2),
-            "card_count_1h": random.poisson(np.where(fraud, 3, 0.3)),
-            "new_device": random.random(rows) < np.where(fraud, 0.6, 0.05),
+            "label": pl.Series(fraud).set(unknown, None),
+            "label_known_at": moment.set(unknown, None),
+            **columns,
         }
     )
-
-
-def write(content: pl.DataFrame, path: Path, as_of: int = 0, delay: int = 2 * DAY) -> TrainingTable:
-    """Write a table, and read it."""
-    types = {"customer_id": "text", "amount": "money", "card_count_1h": "int", "new_device": "bool"}
-    write_table(content.lazy(), path, Content("demo@0", types, "fraud", delay, False, as_of))
-    return TrainingTable.read(path)
-
-
-def model(table: TrainingTable, name: str = "demo") -> tuple[bytes, Signature]:
-    """Return a linear model with the profile of its table."""
-    weights = np.array([0.02, 0.8, 2.0])
-    matrix = matrix_of_frame(table.frame, INPUTS)
-    scores = LinearWeights(weights, -5.0, "logistic").score(np.ascontiguousarray(matrix.T))
-    onnx = linear_onnx(weights, -5.0)
-    return onnx, Signature(name, "logistic", "demo@0", INPUTS, profile=profile_of(INPUTS, matrix, scores))
-
-
-def decisions(content: pl.DataFrame, random: np.random.Generator, shadow: bool = False) -> list[bytes]:
-    """Return decisions on payments: two arms by customer, of which the second sees more; or one and its shadow."""
-    lines = []
-    for row in content.iter_rows(named=True):
-        arm = "challenger" if not shadow and int(row["customer_id"][1:], 16) % 2 else "fraud"
-        known = 0.9 * row["label"] + random.normal(0, 0.35)
-        strong, weak = (float(1 / (1 + np.exp(-factor * (known - 0.5)))) for factor in (8.0, 1.0))
-        weak += float(random.normal(0, 0.2))
-        raw = strong if arm == "challenger" else weak
-        models: dict[str, Any] = {
-            "fraud": {"model": f"demo@{1 + (arm != 'fraud')}", "arm": arm, "score": raw, "raw": raw}
-        }
-        if shadow:
-            models["next"] = {"model": "demo@2", "score": strong, "raw": strong, "shadow": True}
-        outcome = "review" if raw > 0.9 else "approve"
-        lines.append(json.dumps({"id": row["id"], "outcome": outcome, "score": 0.0, "models": models}).encode() + b"\n")
-    return lines
+    return TrainingTable(frame, Content("sample@0", types, "fraud", delay, as_of=as_of, source="made"))

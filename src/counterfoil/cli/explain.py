@@ -79,6 +79,10 @@ def _print(found: Explanation, every: bool) -> None:
     console.print(Panel(Group(*parts), title=f"[bold]{found.id}[/]", box=box.ROUNDED, padding=(0, 1)))
     console.print(Panel(_pairs(inputs), title="inputs", box=box.ROUNDED, padding=(0, 1)))
     console.print(Panel(_rules(found, every), title="rules", box=box.ROUNDED, padding=(0, 1)))
+    for name, said in found.models.items():
+        console.print(Panel(_model(said), title=f"model {name}", box=box.ROUNDED, padding=(0, 1)))
+    if found.counterfactual is not None:
+        console.print(Panel(_change(found.counterfactual), title="what would have let it pass", box=box.ROUNDED))
     halves = _halves(features)
     title = f"features ({len(features):,} of {len(found.features):,})"
     console.print(
@@ -136,13 +140,45 @@ def _rules(found: Explanation, every: bool) -> Text:
     shown = [rule for rule in found.rules if every or rule.result != "no"]
     for rule in shown:
         text.append(f"{rule.name} ", _RESULTS[rule.result])
-        text.append(f"{rule.result}, score {rule.score:.2f}\n")
+        share = f", {rule.contribution:.3f} of the decision's score" if rule.result == "hit" else ""
+        text.append(f"{rule.result}, score {rule.score:.2f}{share}\n")
         text.append(f"    {rule.when}\n", "dim")
         for name, value in rule.values.items():
             text.append(f"    {name} ", "cyan")
             text.append(f"{value_text(value, name in found.intervals)}\n")
     rest = len(found.rules) - len(shown)
     text.append(f"{counted(rest, 'rule')} did not hit; --all shows what they saw\n" if rest else "", "dim")
+    return text
+
+
+def _model(said: dict[str, Any]) -> Text:
+    from rich.text import Text
+
+    if said.get("score") is None:
+        return Text(f"{said['model'] or 'no version'} gave no score: {said.get('failed', '')}", "yellow")
+    text = Text(f"{said['model']}  score {said['score']:.4f}, raw {said['raw']:.4f}")
+    text.append("  shadow" if said.get("shadow") else f"  arm {said.get('arm', '')}", "dim")
+    why = said.get("why")
+    if why is None:
+        return text
+    text.append(f"\n{why['method']}: {why['base_score']:.4f} on average, and\n", "dim")
+    for each in why["features"]:
+        points = each["points"]
+        text.append(f"  {points:+.4f} ", "red" if points > 0 else "green")
+        text.append(f"{each['text']}\n")
+    text.append(f"  {why['rest_points']:+.4f} all others", "dim")
+    return text
+
+
+def _change(found: dict[str, Any]) -> Text:
+    from rich.text import Text
+
+    text = Text(found["text"])
+    for each in found["changes"][1:]:
+        text.append(f"\nor {each['name'].replace('_', ' ')}: {value_text(each['needed'])}, not ", "dim")
+        text.append(value_text(each["value"]), "dim")
+    if found["without_rule"]:
+        text.append(f"\nor without the hit of: {', '.join(found['without_rule'])}", "dim")
     return text
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,10 @@ _OWNED = {
     "on_commit": "nothing",
 }
 """Settings that exactly once depends on, and what to use instead."""
+
+_AFTER = re.compile(r" \(after .*?\)| \(.* identical error\(s\) suppressed\)")
+_QUIET_SECONDS = 30.0
+"""How long an error that comes again is not told again."""
 
 _log = get_logger(__name__)
 
@@ -170,14 +176,18 @@ class Troubles:
         self.last = ""
         self.fatal: str | None = None
         self._codes: list[str] = []
+        self._told: dict[str, float] = {}
 
     def settings(self) -> dict[str, Any]:
         """Return the callbacks, as settings."""
-        return {"error_cb": self._on_error, "logger": client_logger()}
+        return {"error_cb": self._on_error, "logger": client_logger(), "log_level": 4}
 
     def _on_error(self, error: Any) -> None:
-        text = str(error.str())
-        if text != self.last:
+        text = _AFTER.sub("", str(error.str()))
+        now = time.monotonic()
+        if now - self._told.get(text, -_QUIET_SECONDS) >= _QUIET_SECONDS:
+            # A broker that is gone gives dozens of errors a second.
+            self._told = {known: at for known, at in self._told.items() if now - at < _QUIET_SECONDS} | {text: now}
             _log.warning("kafka", reason=text)
         self.last = text
         self._codes.append(str(error.name()))
@@ -207,18 +217,17 @@ def client_logger() -> logging.Logger:
     """Return where the client library logs to: our own log, and not standard error at its own will."""
     logger = logging.getLogger("counterfoil.kafka.client")
     if not logger.handlers:
-        logger.addHandler(_Forward())
+        logger.addHandler(_Silent())
         logger.setLevel(logging.WARNING)
         logger.propagate = False
     return logger
 
 
-class _Forward(logging.Handler):
-    """Passes the client library's warnings on; its errors come by the callback."""
+class _Silent(logging.Handler):
+    """Takes what the client library would write to standard error; its errors come by the callback."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log one line at our lowest level: the callback says what matters."""
-        _log.info("kafka client", text=record.getMessage())
+        """Say nothing: the callback says what matters."""
 
 
 def attempt(call: Callable[[], Any], what: str, troubles: Troubles) -> Any:

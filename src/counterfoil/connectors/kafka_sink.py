@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -256,6 +257,8 @@ class KafkaWriter:
 
 
 def _close(producer: Producer) -> None:
+    # One whose commit was not answered cannot abort either, and says so on standard error.
+    warnings.filterwarnings("ignore", "Producer abort_transaction failed", RuntimeWarning)
     with contextlib.suppress(Exception):
         producer.close()
 

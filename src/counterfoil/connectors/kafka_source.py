@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -199,6 +199,36 @@ class KafkaSource:
             (each.topic, each.partition): (None if each.offset < 0 else each.offset, each.metadata or "")
             for each in found
         }
+
+    def headers_since(self, topics: Sequence[str], milliseconds: int) -> Iterator[list[tuple[str, bytes]]]:
+        """Yield the headers of every committed message of some topics, from a time on until their present end."""
+        reader = self._consumer({"group.id": self.settings.group})
+        try:
+            known = reader.list_topics(timeout=_ANSWER_SECONDS).topics
+            asked = [
+                self._kafka.TopicPartition(topic, partition, milliseconds)
+                for topic in topics
+                if topic in known
+                for partition in known[topic].partitions
+            ]
+            places = (
+                [each for each in reader.offsets_for_times(asked, timeout=_ANSWER_SECONDS) if each.offset >= 0]
+                if asked
+                else []
+            )
+            left = {(each.topic, each.partition) for each in places}
+            reader.assign(places)
+            deadline = time.monotonic() + _ANSWERS_SECONDS
+            while left:
+                for message in reader.consume(10_000, 0.5):
+                    if message.error() is None:
+                        yield [(name, value) for name, value in message.headers() or [] if isinstance(value, bytes)]
+                    elif message.error().code() == self._kafka.KafkaError._PARTITION_EOF:  # type: ignore[union-attr]
+                        left.discard((str(message.topic()), int(message.partition() or 0)))
+                if time.monotonic() >= deadline:
+                    raise self._troubles.error("the output topics cannot be read back")
+        finally:
+            reader.close()
 
     def commit(self, places: Sequence[TopicPartition]) -> None:
         """Commit positions of the group, sometime: they are a hint."""

@@ -14,6 +14,7 @@ Owen, G. (1972). Multilinear extensions of games. Management Science 18 (5), 64-
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -65,8 +66,14 @@ def _of_product(worth: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     A rule's share is its worth times the integral, over t from 0 to 1, of the product of ``1 - t worth`` over the
     others: a polynomial, for which quadrature after Gauss and Legendre is exact.
     """
-    places, weights = np.polynomial.legendre.leggauss((len(worth) + 1) // 2)
-    factors = 1.0 - (places[:, None] + 1) / 2 * worth[None, :]
-    # Divided out where that is safe is not needed: rules that hit at once are few.
+    places, weights = _grid((len(worth) + 1) // 2)
+    factors = 1.0 - places[:, None] * worth[None, :]
     others = np.array([np.delete(factors, each, axis=1).prod(axis=1) for each in range(len(worth))])
-    return np.asarray(worth * (others @ (weights / 2)), np.float64)
+    return np.asarray(worth * (others @ weights), np.float64)
+
+
+@lru_cache(maxsize=64)
+def _grid(points: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return where the points of a quadrature from 0 to 1 lie, and their weights."""
+    places, weights = np.polynomial.legendre.leggauss(points)
+    return (places + 1) / 2, weights / 2

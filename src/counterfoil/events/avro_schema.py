@@ -116,7 +116,12 @@ class Compiled:
     """The record's own fields that nobody asked for."""
 
 
-def compile_schema(text: str, wanted: Mapping[Path, int], references: tuple[str, ...] = ()) -> Compiled:
+def compile_schema(
+    text: str,
+    wanted: Mapping[Path, int],
+    references: tuple[str, ...] = (),
+    units: Mapping[Path, int] | None = None,
+) -> Compiled:
     """Return the operations that read a record of a schema.
 
     Parameters
@@ -127,13 +132,15 @@ def compile_schema(text: str, wanted: Mapping[Path, int], references: tuple[str,
         The slot of each field, by its path: one name, or several for a field of a record inside.
     references
         Schemas of types that it names without declaring them, in an order in which each only needs those before it.
+    units
+        What plain integers count, where the field's place says it and the schema does not: the ``NATIVE_`` codes.
 
     Raises
     ------
     SchemaError
         It is no schema of a record, or too large.
     """
-    compiler = _Compiler(wanted)
+    compiler = _Compiler(wanted, units or {})
     try:
         for each in references:
             compiler.declare(msgspec.json.decode(each), "")
@@ -150,6 +157,7 @@ _PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "b
 @dataclass(slots=True)
 class _Compiler:
     wanted: Mapping[Path, int]
+    units: Mapping[Path, int]
     operations: list[list[int]] = field(default_factory=list)
     targets: list[int] = field(default_factory=list)
     symbols: list[str] = field(default_factory=list)
@@ -289,7 +297,7 @@ class _Compiler:
             case "fixed":
                 self.fixed(details, slot)
             case str():
-                self.primitive(kind, details, slot)
+                self.primitive(kind, details, path)
             case _:
                 raise SchemaError(f"{'.'.join(path)}: found no type")
 
@@ -330,7 +338,8 @@ class _Compiler:
             self.see(slot, "fixed")
             self.emit(OP_FIXED, slot, size, ARRAY)
 
-    def primitive(self, kind: str, details: dict[str, Any], slot: int) -> None:
+    def primitive(self, kind: str, details: dict[str, Any], path: Path) -> None:
+        slot = self.wanted.get(path, -1)
         match kind:
             case "null":
                 self.see(slot, "null")
@@ -340,6 +349,7 @@ class _Compiler:
                 self.emit(OP_BOOLEAN, slot)
             case "int" | "long":
                 code = _TIMES.get(str(details.get("logicalType"))) or _CONNECT.get(str(details.get("connect.name")))
+                code = code or self.units.get(path)
                 self.see(slot, kind if code is None else "date" if code == NATIVE_DAYS else "timestamp")
                 self.emit(OP_INTEGER, slot, code or NATIVE_INTEGER)
             case "float":

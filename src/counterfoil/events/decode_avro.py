@@ -48,6 +48,7 @@ from counterfoil.events.changes import (
     ChangeTables,
     kind_names,
     pick_change,
+    tick_unit,
 )
 from counterfoil.events.dead_letters import ReasonCode
 from counterfoil.events.decoding import Decoded, DecoderSettings
@@ -517,6 +518,8 @@ class AvroDecoder:
         self._fields = FieldMap.of(schema, settings)
         self._wants = Wants.of(self._fields)
         self._wanted, copies = wanted_paths(self._fields, changes is not None)
+        ticks = {tuple(name.removeprefix(ENVELOPE).split(".")): tick_unit(name) for name in self._fields.slots}
+        self._units = {path: int(unit) for path, unit in ticks.items() if unit is not None} if changes else {}
         none = ChangeTables.none()
         self._changes = none if changes is None else ChangeTables.of(self._fields, changes, copies)
         self._library = _Library()
@@ -641,7 +644,7 @@ class AvroDecoder:
         try:
             if registered.type != "AVRO":
                 raise SchemaError(f"is of the type {registered.type}; allowed: AVRO")
-            compiled = compile_schema(registered.text, self._wanted, registered.references)
+            compiled = compile_schema(registered.text, self._wanted, registered.references, self._units)
             problem = _incompatibility(compiled, self._fields, self._changes)
             if problem:
                 raise SchemaError(problem)

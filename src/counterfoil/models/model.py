@@ -123,8 +123,12 @@ def load_model(onnx: bytes, signature: Signature, engine: str | None = None, pro
         If the file is damaged, hostile or does not fit the signature.
     """
     signature.check()
-    graph = read_onnx(onnx, signature)
-    tables = tables_of(graph, signature) if engine != "onnxruntime" else None
+    try:
+        graph = read_onnx(onnx, signature)
+        tables = tables_of(graph, signature) if engine != "onnxruntime" else None
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # What no check has foreseen is still a file that does not make sense.
+        raise InputError(f"model file: is damaged: {type(error).__name__}: {str(error)[:200]}") from error
     if isinstance(tables, LinearWeights):
         return Model(signature, onnx, tables, "linear")
     if isinstance(tables, TreeTables):

@@ -89,7 +89,10 @@ def _numbers(node: Node, name: str) -> npt.NDArray[np.float64]:
     exact = node.attributes.get(f"{name}_as_tensor")
     if exact is not None:
         return tensor_values(exact.messages(5, 1, 10_000_000, "constants")[0])
-    return node.attributes[name].floats(7).astype(np.float64) if name in node.attributes else np.zeros(0)
+    if name not in node.attributes:
+        return np.zeros(0)
+    with np.errstate(invalid="ignore"):
+        return node.attributes[name].floats(7).astype(np.float64)
 
 
 def _text(node: Node, name: str, default: str) -> str:
@@ -177,8 +180,10 @@ def _trees(
     below = np.nextafter(threshold.astype(np.float32), np.float32(-np.inf)).astype(np.float64)
     threshold = np.where(strict, below if single else np.nextafter(threshold, -np.inf), threshold)
     value = np.zeros(size)
+    if len(leaf_ids[0]) != len(leaf_ids[1]) or len(leaf_ids[0]) != len(weights):
+        raise InputError("model file: the lists of a tree ensemble's leaves are of different lengths")
     at = places.of(*leaf_ids)
-    if len(at) != len(weights) or inner[at].any() or len(np.unique(at)) != len(at):
+    if inner[at].any() or len(np.unique(at)) != len(at):
         return None
     value[at] = weights / (len(places.roots) if average else 1)
     rates = _numbers(node, "nodes_hitrates")
@@ -217,6 +222,8 @@ class _Places:
 
     def of(self, trees: npt.NDArray[np.int64], numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return where some nodes stand."""
+        if not len(trees):
+            return np.zeros(0, np.int64)
         keys = trees << 32 | numbers
         at = np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)
         if (self._sorted[at] != keys).any():

@@ -364,11 +364,13 @@ class LiveServing:
         rows = columns.shape[1]
         budget = self._host.uses[entry].budget / 1_000_000
         out = np.empty(rows)
-        started = time.monotonic()
+        # Loops of ours have no more than their own time to answer for, not what other processes took of the machine.
+        clock = time.thread_time if serving.model.engine in ("trees", "linear") else time.monotonic
+        started = clock()
         for number, start in enumerate(range(0, rows, CHUNK)):
             chunk = columns if rows <= CHUNK else np.ascontiguousarray(columns[:, start : start + CHUNK])
             out[start : start + CHUNK] = self._chunk(entry, serving, chunk, budget)
-            if time.monotonic() - started > budget * (number + 1):
+            if clock() - started > budget * (number + 1):
                 raise TimeoutError
         return out
 
@@ -714,4 +716,8 @@ class ModelHost:
 
 def _loaded(version: Version, onnx: bytes) -> Model:
     engine = "onnxruntime" if version.engine == "onnxruntime" else None
-    return load_model(onnx, version.signature, engine, probed=True)
+    model = load_model(onnx, version.signature, engine, probed=True)
+    # Kernels are compiled or read from their cache at the first call: not on the budget of the first batch.
+    for rows in (1, 64):
+        model.score_columns(np.zeros((len(version.signature.inputs), rows), np.float32))
+    return model

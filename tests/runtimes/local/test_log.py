@@ -127,7 +127,10 @@ def test_every_decision_can_be_performed_again(folder: Path) -> None:
             }
             assert explained["features"] == lines[index]["features"]
             hits = [rule for rule in explained["rules"] if rule["result"] == "hit"]
-            assert [{name: rule[name] for name in ("name", "score", "values")} for rule in hits] == made[index]["rules"]
+            told = ("name", "score", "values", "contribution")
+            assert [{name: rule[name] for name in told} for rule in hits] == made[index]["rules"]
+            assert sum(rule["contribution"] for rule in hits) == pytest.approx(explained["score"], abs=1e-6)
+            assert (explained["counterfactual"] is None) == (explained["outcome"] == "approve")
             assert explained["reasons"] == made[index]["reasons"] == explained["recorded"]["reasons"]
             assert explained["inputs"]["payment_id"] == made[index]["id"]
             assert explained["inputs"]["kind"] == "payment"

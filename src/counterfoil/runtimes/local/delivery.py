@@ -51,6 +51,8 @@ WAITING_EVENTS = 200_000
 FINISH_SECONDS = 30.0
 """How long a run that is told to stop tries to deliver what it has; the next run delivers the rest."""
 _BACKOFF_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
+_CLOCK_SLACK = 60_000_000
+"""Microseconds that a broker's clock may be behind ours."""
 _INT_MAX = np.iinfo(np.int64).max
 
 _log = get_logger(__name__)
@@ -462,6 +464,7 @@ class Delivery:
         standing = assignment.standing
         store = Store(self._folder, read_only=True)
         try:
+            self._search(store, assignment)
             lower = self._lower(store, assignment)
             for parcels in _gathered(stored_parcels(store, lower, store.totals.blocks)):
                 if self._standing is not standing:
@@ -469,6 +472,26 @@ class Delivery:
                 self._deliver(parcels)
         finally:
             store.close()
+
+    def _search(self, store: Store, assignment: _Assignment) -> None:
+        """Ask the topics themselves where the group knows nothing of partitions that our log has decided."""
+        standing = assignment.standing
+        known = {partition for source in store.source_names() for partition in store.positions(source)}
+        forgotten = standing.unknown & known
+        if not forgotten:
+            return
+        _log.info("the group has forgotten its positions; reading back the topics", partitions=len(forgotten))
+        block, left = min(self._blocks, store.totals.blocks), set(forgotten)
+        while left and block > self._first_block:
+            block -= 1
+            spans = store.spans(block)
+            for partition, offset in (spans.next_offsets() if spans is not None else {}).items():
+                if partition in left:
+                    standing.delivered[partition] = offset
+                    left.discard(partition)
+        if self._blocks < store.totals.blocks:
+            since = store.header(self._blocks).decided_at - _CLOCK_SLACK
+            self._ledger.search(standing, [sink.topic for sink in self._sinks], since)
 
     def _lower(self, store: Store, assignment: _Assignment) -> int:
         """Return the first block that may have something to deliver."""

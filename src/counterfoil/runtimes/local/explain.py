@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from counterfoil.decisions.contributions import rule_contributions
 from counterfoil.errors import InputError
 from counterfoil.events.identity import hash_pair
+from counterfoil.models.profile import read_profile
 from counterfoil.models.serving import repeat_of
 from counterfoil.program import Program
 from counterfoil.rules.definition import Outcome
 from counterfoil.rules.types import Base
+from counterfoil.runtimes.counterfactual import counterfactual
 from counterfoil.runtimes.local.events import event_inputs, feature_values
 from counterfoil.runtimes.local.journal import decode_batch
 from counterfoil.runtimes.local.model_serving import model_files
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from counterfoil.detector import Detector
     from counterfoil.events.batch import Batch
     from counterfoil.events.identity import IdentityKey
+    from counterfoil.models.profile import Profile
+    from counterfoil.models.serving import RecordedServing
     from counterfoil.runtimes.local.records import Records
     from counterfoil.runtimes.local.store import Header, Store
 
@@ -50,6 +55,8 @@ class RuleExplanation:
     """What its condition read."""
     reason: str | None
     """The sentence, where it hit."""
+    contribution: float = 0.0
+    """Its share of the decision's score: the shares of all rules sum to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,8 @@ class Explanation:
     seconds: float
     models: dict[str, Any] = field(default_factory=dict)
     """What models said, and why."""
+    counterfactual: dict[str, Any] | None = None
+    """The smallest change that would have let it pass; None for a payment that passed."""
     intervals: tuple[str, ...] = ()
     """Names of what is a length of time: its values are seconds."""
 
@@ -143,12 +152,17 @@ def explain(store: Store, detectors: Sequence[tuple[int, Detector]], key: Identi
     last_epoch = header.block >= detectors[-1][0]
     begin = next(first for first, _ in reversed(detectors) if first <= header.block)
     program, batch, decided, replayed = _perform(store, detector, key, header, last_epoch, begin)
+    serving = repeat_of(model_files(store.folder, detector), records.models)
     equal = (
         len(decided.rows) > column
         and int(decided.rows[column]) == row
         and int(digest(decided)[column]) == int(records.digest[column])
     )
-    rules = tuple(_rule(program, batch, decided, column, rule) for rule in range(len(detector.rules)))
+    shares = _shares(detector, decided, column)
+    rules = tuple(
+        _rule(program, batch, decided, column, rule, shares.get(rule, 0.0)) for rule in range(len(detector.rules))
+    )
+    change = counterfactual(program, batch, decided, column, serving, _profiles(detector, serving))
     return Explanation(
         batch.texts.get(0, row) or str(int(batch.position[row])),
         int(batch.position[row]),
@@ -168,6 +182,7 @@ def explain(store: Store, detectors: Sequence[tuple[int, Detector]], key: Identi
         replayed,
         time.monotonic() - started,
         _models(decided, column),
+        None if change is None else change.as_dict(),
         tuple(
             name
             for name, kind in zip(program.feature_names, program.feature_types, strict=True)
@@ -220,12 +235,30 @@ def _shards(store: Store, most_blocks: int) -> int | None:
     return None
 
 
-def _rule(program: Program, batch: Batch, decided: Decided, column: int, rule: int) -> RuleExplanation:
+def _shares(detector: Detector, decided: Decided, column: int) -> dict[int, float]:
+    """Return what each rule that hit contributed to the score."""
+    hit = np.flatnonzero(decided.hits[:, column] == HIT).tolist()
+    shares = rule_contributions([detector.rules[rule].score for rule in hit], detector.policy.combine)
+    return {rule: round(share, 9) for rule, share in zip(hit, shares, strict=True)}
+
+
+def _profiles(detector: Detector, serving: RecordedServing | None) -> list[Profile]:
+    """Return what was usual in the training tables of the models that served."""
+    asked = [] if serving is None else [serving.asked(entry) for entry in range(len(detector.models))]
+    found = [read_profile(each.signature.profile) for each in asked if each is not None]
+    return [each for each in found if each is not None]
+
+
+def _rule(
+    program: Program, batch: Batch, decided: Decided, column: int, rule: int, contribution: float
+) -> RuleExplanation:
     definition = program.detector.rules[rule]
     result = _RESULTS[int(decided.hits[rule, column])]
     values, reason = program.explain_hit(batch, decided, column, rule)
     spoken = reason if result == "hit" else None
-    return RuleExplanation(definition.name, definition.when, result, definition.score, dict(values), spoken)
+    return RuleExplanation(
+        definition.name, definition.when, result, definition.score, dict(values), spoken, contribution
+    )
 
 
 def _models(decided: Decided, column: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from counterfoil.connectors.kafka_settings import Troubles, client_settings, require_kafka
 from counterfoil.connectors.kafka_sink import WriteFailed
+from counterfoil.runtimes.local.messages import sources_of
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer
@@ -64,6 +65,10 @@ class Ledger(Protocol):
 
     def entries(self, standing: Standing, moved: Mapping[Partition, int], blocks: int) -> list[Any]:
         """Return what a transaction must write."""
+        ...
+
+    def search(self, standing: Standing, topics: Sequence[str], since: int) -> None:
+        """Find out from the messages themselves what the cluster has no entry of, from a time (µs) on."""
         ...
 
     def commit(self, entries: Sequence[Any]) -> None:
@@ -124,6 +129,16 @@ class GroupLedger:
             return [place(*partition, standing.delivered[partition], note)]
         return [place(*partition, offset, note) for partition, offset in moved.items()]
 
+    def search(self, standing: Standing, topics: Sequence[str], since: int) -> None:
+        """Take what messages say of where they come from for the positions that the group has forgotten.
+
+        A group's positions are kept for a week after its last member left, unless the cluster is told otherwise.
+        """
+        for headers in self._source.headers_since(topics, since // 1000):
+            for partition, offset in sources_of(headers):
+                if partition in standing.unknown:
+                    standing.delivered[partition] = max(standing.delivered.get(partition, 0), offset + 1)
+
     def commit(self, entries: Sequence[Any]) -> None:
         """Commit positions: a hint, which may come late or not at all."""
         self._source.commit(entries)
@@ -182,6 +197,9 @@ class OwnLedger:
         """Return the one entry."""
         del standing, moved
         return [self._kafka.TopicPartition(self._topic, 0, blocks, f"{self._log}:{blocks}")]
+
+    def search(self, standing: Standing, topics: Sequence[str], since: int) -> None:
+        """Do nothing: the log remembers what it knew of the entry."""
 
     def commit(self, entries: Sequence[Any]) -> None:
         """Write the entry; it need not get there."""

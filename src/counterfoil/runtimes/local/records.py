@@ -14,6 +14,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from counterfoil.decisions.contributions import rule_contributions
 from counterfoil.errors import CorruptionError
 from counterfoil.events.batch import Batch
 from counterfoil.runtimes.local.arrays import Bytes, Lengths, Words, gathered, heap_of, offsets_of, pack, unpack
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from counterfoil.models.scores import ModelScores
 
 HIT, FAILED = 1, 2
+_DIGITS = 9
+"""Decimals of a contribution."""
 
 _json = msgspec.json.Encoder(decimal_format="number")
 
@@ -161,6 +164,9 @@ def _finding(batch: Batch, decided: Decided, program: Explainer, row: int, said:
         values, reason = program.explain_hit(batch, decided, row, int(rule))
         rules.append({"name": definitions[rule].name, "score": definitions[rule].score, "values": values})
         reasons.append(reason)
+    shares = rule_contributions([each["score"] for each in rules], program.detector.policy.combine)
+    for each, share in zip(rules, shares, strict=True):
+        each["contribution"] = round(share, _DIGITS)
     found: dict[str, Any] = {"rules": rules, "reasons": reasons}
     failed = [definitions[rule].name for rule in np.flatnonzero(decided.hits[:, row] == FAILED)]
     if failed:

@@ -1,0 +1,115 @@
+"""The registry: versions, aliases, the audit trail; the same suite for each place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from counterfoil.errors import CorruptionError, InputError, StorageError
+from counterfoil.models.registry import FolderRegistry, Registry, open_registry
+from tests.models.making import linear_of, random_matrix, signature_of
+
+pytest.importorskip("onnx")
+
+
+@pytest.fixture(params=["folder", "mlflow"])
+def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Registry]:
+    if request.param == "mlflow":
+        try:
+            import mlflow  # noqa: F401
+        except ImportError:
+            if os.environ.get("CI") == "true" and os.environ.get("COUNTERFOIL_TEST_MLFLOW"):
+                pytest.fail("mlflow is not installed")
+            pytest.skip("mlflow is not installed: pip install 'counterfoil[mlflow]'")
+        opened = open_registry(f"mlflow:sqlite:///{tmp_path}/mlflow.db")
+    else:
+        opened = open_registry(tmp_path / "registry")
+    yield opened
+    opened.close()
+
+
+def fill(registry: Registry, count: int = 3) -> None:
+    for number in range(count):
+        registry.add(linear_of([float(number), 1.0]), signature_of(2), "ada", f"try {number}")
+
+
+def test_versions_are_numbered_and_the_same_content_is_one(registry: Registry) -> None:
+    fill(registry)
+    fill(registry)
+    assert [each.reference for each in registry.versions()] == ["demo@1", "demo@2", "demo@3"]
+    assert registry.names() == ["demo"]
+    assert [entry.action for entry in registry.audit()] == ["add"] * 3
+
+
+def test_an_alias_is_promoted_and_rolled_back_step_by_step(registry: Registry) -> None:
+    fill(registry)
+    before = registry.stamp()
+    for number in (1, 2, 3):
+        registry.promote("demo", number, "champion", "ada", f"better {number}")
+    assert registry.stamp() != before
+    assert registry.resolve("demo@champion").number == 3
+    assert registry.rollback("demo", "champion", "bob", "worse").number == 2
+    assert registry.rollback("demo", "champion", "bob", "worse still").number == 1
+    with pytest.raises(InputError, match="no version before"):
+        registry.rollback("demo", "champion", "bob", "no")
+    assert registry.aliases("demo") == {"champion": 1}
+    last = registry.audit("demo")[-1]
+    assert (last.who, last.why, last.action, last.number, last.former) == ("bob", "worse still", "rollback", 1, 2)
+
+
+def test_what_was_added_comes_back_and_scores(registry: Registry) -> None:
+    fill(registry, 1)
+    version = registry.resolve("demo@1")
+    assert registry.onnx(version) == linear_of([0.0, 1.0])
+    assert len(registry.model(version).score(random_matrix(1, 5, 2))) == 5
+    registry.put_metrics("demo", 1, {"auc": 0.9}, "ada", "measured")
+    assert registry.version("demo", 1).metrics["auc"] == 0.9
+
+
+@pytest.mark.parametrize("reference", ["demo", "demo@", "demo@9", "demo@nobody", "other@1", "de mo@1", "demo@1;drop"])
+def test_what_is_not_there_is_said(registry: Registry, reference: str) -> None:
+    fill(registry, 1)
+    with pytest.raises(InputError, match="model: found"):
+        registry.resolve(reference)
+
+
+def test_words_are_wanted_for_the_audit_trail(tmp_path: Path) -> None:
+    with FolderRegistry(tmp_path) as registry, pytest.raises(InputError, match="why: found 0 characters"):
+        registry.add(linear_of([1.0]), signature_of(1), "ada", "")
+
+
+def test_damage_is_found(tmp_path: Path) -> None:
+    with FolderRegistry(tmp_path) as registry:
+        fill(registry, 1)
+        version = registry.resolve("demo@1")
+        path = tmp_path / "files" / f"{version.sha256}.onnx"
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+        with pytest.raises(CorruptionError, match="not what was added"):
+            registry.onnx(version)
+        path.unlink()
+        with pytest.raises(CorruptionError, match="cannot be read"):
+            registry.onnx(version)
+
+
+def test_a_folder_that_is_none_is_said(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="holds no models"):
+        FolderRegistry(tmp_path / "none", read_only=True)
+    (tmp_path / "registry.sqlite").write_bytes(b"not a database, by any means" * 100)
+    with pytest.raises(StorageError):
+        FolderRegistry(tmp_path, read_only=True)
+
+
+def test_a_signature_that_makes_no_sense_is_refused() -> None:
+    good = signature_of(2)
+    for change, said in (
+        ({"inputs": ()}, "1 to 2,000"),
+        ({"inputs": (good.inputs[0], good.inputs[0])}, "each once"),
+        ({"inputs": (msgspec.structs.replace(good.inputs[0], type="number"),)}, "allowed: bool, int"),
+        ({"inputs": (msgspec.structs.replace(good.inputs[0], type="text"),)}, "values for text"),
+    ):
+        with pytest.raises(InputError, match=said):
+            msgspec.structs.replace(good, **change).check()
