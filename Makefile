@@ -1,6 +1,7 @@
 # One recipe file: the same commands for people, scripts and CI. `make` alone lists them.
 
 PYTHON ?= python3
+MODELS ?= models
 ROUNDS ?= 2000
 MINUTES ?= 3
 UV ?= uv
@@ -19,7 +20,7 @@ CODE := src tests benchmarks
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test bench lint format crash crash-kafka chaos lock clean
+.PHONY: help venv demo test bench quality models lint format crash crash-kafka chaos lock clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +54,12 @@ test: venv  ## Run all tests, with branch coverage
 
 bench: $(BENCH_STAMP) $(STREAMS_STAMP)  ## Measure every number that README states, and print its table
 	@$(BIN)/python -m benchmarks.run
+
+quality: venv  ## Run the public protocols for cards (DATA=FOLDER: on another world) and laundering
+	@$(BIN)/python -m benchmarks.quality $(if $(DATA),--data $(DATA))
+
+models: venv  ## Train what is built in, from generated data, into the registry MODELS (models)
+	@$(BIN)/python -m benchmarks.quality.builtin --registry $(MODELS)
 
 lint: venv  ## Check style, format, types and the direction of imports
 	@$(BIN)/ruff check $(CODE)

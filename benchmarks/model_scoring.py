@@ -59,4 +59,4 @@ def main() -> list[Result]:
 
 
 if __name__ == "__main__":
-    report(main())
+    report(main)

@@ -106,4 +106,4 @@ def main() -> list[Result]:
 
 
 if __name__ == "__main__":
-    report(main())
+    report(main)

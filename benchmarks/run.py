@@ -29,6 +29,8 @@ BENCHMARKS = (
     "decoders",
     "formats",
     "expressions",
+    "kafka_producer",
+    "kafka_compare",
 )
 """In the order of the table."""
 

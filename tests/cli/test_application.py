@@ -23,8 +23,8 @@ DOCUMENT = (ROOT / "docs" / "cli.md").read_text("utf-8")
 runner = CliRunner()
 
 EXPECTED = {
-    "alerts", "backtest", "check", "dead-letters", "decisions", "demo", "detectors", "explain", "features", "generate",
-    "run", "schema", "stack", "version",
+    "alerts", "backtest", "check", "dataset", "dead-letters", "decisions", "demo", "detectors", "explain", "features", "generate", "models",
+    "run", "schema", "stack", "train", "verify", "version",
 }  # fmt: skip
 
 

@@ -99,7 +99,9 @@ def test_broken_bytes_touch_nobody_else(good: Any, data: st.DataObject) -> None:
     events = events_of(decoded.batch)
     assert events[0] == events[2] == events_of(alone.batch)[0]
     assert len(decoded.batch) + len(decoded.dead) == 3
-    if _readable(schema, broken[5:]) is False:
+    # Blocks of arrays and maps that give their size are skipped as a whole, whatever they hold.
+    blocks = any(word in json.dumps(schema) for word in ('"array"', '"map"'))
+    if not blocks and _readable(schema, broken[5:]) is False:
         assert [letter.record for letter in decoded.dead] == [broken]
 
 

@@ -42,11 +42,11 @@ def random_trees(seed: int, trees: int, splits: int, features: int, link: str = 
         grow(int(draw.integers(splits + 1)), 1024.0)
     missing = np.array(columns["missing_left"], np.bool_)
     return TreeTables.of_lists(
-        columns["root"],
-        columns["feature"],
+        np.array(columns["root"]),
+        np.array(columns["feature"]),
         columns["threshold"],
-        columns["left"],
-        columns["right"],
+        np.array(columns["left"]),
+        np.array(columns["right"]),
         missing,
         columns["value"],
         columns["cover"],

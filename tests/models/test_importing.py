@@ -68,7 +68,7 @@ def test_scikit_learn_scores_are_kept(name: str) -> None:
 def test_an_isolation_forest_keeps_its_order() -> None:
     from sklearn.ensemble import IsolationForest
 
-    forest = IsolationForest(30, random_state=1).fit(sample()[0])
+    forest = IsolationForest(n_estimators=30, random_state=1).fit(sample()[0])
     model = load_model(sklearn_onnx(forest, FEATURES), signature_of(FEATURES))
     matrix = random_matrix(2, 500, FEATURES, 0.0)
     assert np.abs(2.0 ** model.score(matrix) + forest.score_samples(matrix)).max() < TOLERANCE

@@ -12,7 +12,7 @@ import pytest
 from counterfoil.errors import ConfigurationError, InputError
 from counterfoil.models.comparison import compare
 from counterfoil.training.arms import Asked, arms_of, decision_lines
-from tests.training.tables import DAY, decisions, frame, write
+from tests.training.demo_model import DAY, decisions, frame, write
 
 
 def test_arms_hold_what_was_decided_and_what_is_known(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from counterfoil.models.model import load_model
 from counterfoil.models.profile import Profile, read_profile
 from counterfoil.training.drift_report import drift_report_html, write_drift_report
 from counterfoil.training.drifting import MOVED, STABLE, DriftStudy, study_drift
-from tests.training.tables import INPUTS, frame, model, write
+from tests.training.demo_model import INPUTS, frame, model, write
 
 
 def study(folder: Path, shift: float = 1.0, rows: int = 12_000) -> DriftStudy:

@@ -28,6 +28,7 @@ from counterfoil.cli import (
     stack,
     topics,
     train,
+    verify,
     version,
 )
 from counterfoil.cli.console import examples, print_error
@@ -93,6 +94,7 @@ run.register(application, _DECIDE)
 decisions.register(application, _LOOK)
 alerts.register(application, _LOOK)
 explain.register(application, _LOOK)
+verify.register(application, _LOOK)
 dead_letters.register(application, _LOOK)
 check.register(application, _DEFINE)
 detectors.register(application, _DEFINE)

@@ -177,8 +177,8 @@ def _print(found: Written) -> None:
 def register(application: typer.Typer, panel: str) -> None:
     """Add the command to the program."""
     epilog = examples(
-        "dataset payments payments.ndjson --labels outcome.fraud --label-delay 30d --out table.parquet",
+        "dataset payments payments.ndjson --labels outcome.fraud --label-delay 14d --out table.parquet",
         "dataset handbook-extended cards.parquet --labels TX_FRAUD --label-delay 7d --naive-utc --out table.parquet",
-        "dataset payments state --labels outcome.fraud --label-delay 30d --out table.parquet",
+        "dataset payments state --labels outcome.fraud --label-delay 14d --out table.parquet",
     )
     application.command("dataset", rich_help_panel=panel, epilog=epilog)(dataset)

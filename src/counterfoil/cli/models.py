@@ -372,4 +372,5 @@ def register(application: typer.Typer, panel: str) -> None:
     models_application.command("audit", epilog=examples("models audit payments"))(audit)
     models_compare.register(models_application)
     models_drift.register(models_application)
-    application.add_typer(models_application, name="models", rich_help_panel=panel)
+    epilog = examples("models list", 'models promote payments@3 --to champion --why "better on March"')
+    application.add_typer(models_application, name="models", rich_help_panel=panel, epilog=epilog)

@@ -37,7 +37,11 @@ _OWNED = {
 }
 """Settings that exactly once depends on, and what to use instead."""
 
+_ANY_AUTHORITY = "probe"
+"""``ssl.ca.location: probe`` looks for the system's authorities."""
 _AFTER = re.compile(r" \(after .*?\)| \(.* identical error\(s\) suppressed\)")
+_TELLING = ("_AUTHENTICATION", "_SSL", "_RESOLVE", "_TRANSPORT")
+"""Errors that say why a cluster cannot be reached, the most telling first."""
 _QUIET_SECONDS = 30.0
 """How long an error that comes again is not told again."""
 
@@ -136,8 +140,22 @@ def client_settings(servers: str, properties: Mapping[str, str], place: str = "s
         if name.endswith(FILE_SUFFIX):
             settings[name.removesuffix(FILE_SUFFIX)] = _read_secret(value, f"{place}.{name}")
         else:
+            _check_file(name, value, f"{place}.{name}")
             settings[name] = value
     return settings
+
+
+def _check_file(name: str, path: str, place: str) -> None:
+    """Name a file that is not there: the client library only says that its reading library has failed."""
+    if name.startswith("ssl.") and name.endswith(".location") and path and path != _ANY_AUTHORITY:
+        try:
+            with Path(path).open("rb"):
+                pass
+        except IsADirectoryError:
+            pass
+        except OSError as error:
+            message = f"{place}: {path} cannot be read: {error.strerror}; give the path of a file"
+            raise ConfigurationError(message) from None
 
 
 def _read_secret(path: str, place: str) -> str:
@@ -176,6 +194,7 @@ class Troubles:
         self.last = ""
         self.fatal: str | None = None
         self._codes: list[str] = []
+        self._reasons: dict[str, str] = {}
         self._told: dict[str, float] = {}
 
     def settings(self) -> dict[str, Any]:
@@ -190,6 +209,7 @@ class Troubles:
             self._told = {known: at for known, at in self._told.items() if now - at < _QUIET_SECONDS} | {text: now}
             _log.warning("kafka", reason=text)
         self.last = text
+        self._reasons[str(error.name())] = text
         self._codes.append(str(error.name()))
         del self._codes[:-20]
         if error.fatal():
@@ -202,7 +222,9 @@ class Troubles:
 
     def error(self, what: str, fallback: str = "no answer") -> CounterfoilError:
         """Return one clear error for a command that could not reach the cluster."""
-        reason = self.last or fallback
+        # Each of these is followed by "all brokers are down", which says nothing.
+        known = [self._reasons[code] for code in _TELLING if code in self._reasons]
+        reason = (known or [self.last])[0] or fallback
         advice = "is a broker running there?"
         if "_AUTHENTICATION" in self._codes or "uthentication" in reason:
             advice = "check sasl.mechanism, sasl.username and sasl.password"

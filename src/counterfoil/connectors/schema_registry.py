@@ -237,6 +237,8 @@ def _client(config: RegistryConfig) -> httpx.Client:
         headers=headers,
         verify=_trust(config),
         timeout=config.timeout_seconds,
+        # Requests are rare, so no connection is kept open for the next one.
+        limits=httpx.Limits(max_keepalive_connections=0),
         # No proxy and no password file of the environment: what is used is what the settings say.
         trust_env=False,
     )

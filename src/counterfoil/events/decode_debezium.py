@@ -46,6 +46,8 @@ from counterfoil.events.encodings import (
     NATIVE_DECIMAL,
     RENDERED_MAX,
     WANT_BOOL,
+    WANT_FLOAT,
+    WANT_INTEGER,
     Encoding,
     Natives,
     Wants,
@@ -68,7 +70,7 @@ from counterfoil.events.json_scan import (
 )
 from counterfoil.events.kinds import Schema
 from counterfoil.events.mapping import LIMIT_DEPTH, LIMIT_RECORD, FieldMap, FieldTables
-from counterfoil.events.numbers import NUMBER_OK, parse_scaled
+from counterfoil.events.numbers import NUMBER_BAD, NUMBER_OK, parse_scaled
 from counterfoil.events.record_batch import RecordBatch
 from counterfoil.events.refusals import NO_OPERATION, NO_PAYLOAD, NO_ROW, RecordDescriber
 from counterfoil.events.results import batch_of
@@ -427,6 +429,10 @@ def _to_natives(
             if status == NUMBER_OK:
                 slots.value[slot] = encoding
                 natives.word[slot] = word
+        elif value == STRING and (wants.want[kind, slot] == WANT_FLOAT or wants.want[kind, slot] == WANT_INTEGER):
+            # Numerics that the database's connector writes as text, so that none of their digits is lost.
+            if parse_scaled(data, start, end, 0, True)[0] != NUMBER_BAD:
+                slots.value[slot] = NUMBER
         elif value == NUMBER and wants.want[kind, slot] == WANT_BOOL and end - start == 1 and data[start] <= 49:
             # Databases without truth values keep them as 0 and 1.
             slots.value[slot] = TRUE if data[start] == 49 else FALSE
@@ -715,6 +721,8 @@ class DebeziumDecoder:
         self._changes = ChangeTables.of(self._fields, changes, [])
         given = {name: parse_encoding(text, f"encodings.{name}") for name, text in (encodings or {}).items()}
         self._own = {name: (unit, 0) for name in self._fields.slots if (unit := tick_unit(name)) is not None} | given
+        for part in ("before", "after"):
+            self._own = {f"{ENVELOPE}{part}.{name}": how for name, how in given.items()} | self._own
         self._texts: list[bytes] = []
         self._rows = [self._encoding_row({})]
         self._known = self._tables()

@@ -255,12 +255,6 @@ def _joined(
 
 def _general(estimator: Any, features: int) -> Converted:
     """Convert through skl2onnx, with the converters of LightGBM, XGBoost and CatBoost beside it."""
-    try:
-        from skl2onnx import to_onnx  # noqa: PLC0415 - an extra
-        from skl2onnx.common.data_types import FloatTensorType  # noqa: PLC0415
-    except ImportError as error:
-        raise ConfigurationError("converting models needs more packages: pip install 'counterfoil[models]'") from error
-    given = [(INPUT, FloatTensorType([None, features]))]
     family = type(estimator).__module__.partition(".")[0]
     try:
         with warnings.catch_warnings():
@@ -269,10 +263,27 @@ def _general(estimator: Any, features: int) -> Converted:
                 return _scored(_xgboost(estimator, features))
             if family == "catboost":
                 return _catboost(estimator)
-            options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "predict_proba") else {}
-            made = to_onnx(estimator, initial_types=given, options=options, target_opset=_OPSETS)
+            return _scikit_learn(estimator, features)
+    except ImportError as error:
+        raise ConfigurationError("converting models needs more packages: pip install 'counterfoil[models]'") from error
     except _FAILURES as error:
         raise InputError(f"{type(estimator).__name__}: cannot be converted to ONNX: {str(error)[:300]}") from error
+
+
+def _scikit_learn(estimator: Any, features: int) -> Converted:
+    """Convert in double precision, as scikit-learn reckons; in single where onnxruntime has no such operators."""
+    from onnxruntime import InferenceSession  # noqa: PLC0415 - an extra
+    from skl2onnx import to_onnx  # noqa: PLC0415 - an extra
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType  # noqa: PLC0415
+
+    options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "predict_proba") else {}
+    try:
+        given = [(INPUT, DoubleTensorType([None, features]))]
+        made = to_onnx(estimator, initial_types=given, options=options, target_opset=_OPSETS)
+        InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    except Exception:  # onnxruntime's own errors have no common class
+        given = [(INPUT, FloatTensorType([None, features]))]
+        made = to_onnx(estimator, initial_types=given, options=options, target_opset=_OPSETS)
     return _scored(made)
 
 

@@ -16,15 +16,13 @@ from typing import Any
 import numpy as np
 
 from counterfoil.errors import ConfigurationError, InputError
-from counterfoil.models import kernel
+from counterfoil.models import kernel, probing
 from counterfoil.models.onnx_file import DOUBLE, Graph
+from counterfoil.models.probing import PROBE_MEMORY, ROWS
 from counterfoil.models.signature import Signature
 
-ROWS = 64
-"""Rows of a block: one row costs as much as a block, and a block of a small network takes some 50 µs."""
-PROBE_MEMORY = 448 * 2**20
-PROBE_SECONDS = 10.0
-"""Bounds on trying a file that passed every check; a model that needs more is refused."""
+PROBE_SECONDS = 60.0
+"""However busy the machine is; the process's own time is bounded far below."""
 
 
 def _runtime() -> Any:
@@ -102,18 +100,22 @@ def probe(onnx: bytes, graph: Graph, signature: Signature) -> None:
     InputError
         If it fails there, or needs too much.
     """
-    del graph
     _runtime()
+    kind = "float64" if graph.element == DOUBLE else "float32"
     with tempfile.TemporaryDirectory(prefix="counterfoil-probe-") as folder:
-        model, described = Path(folder, "model.onnx"), Path(folder, "model.json")
+        model = Path(folder, "model.onnx")
         model.write_bytes(onnx)
-        described.write_bytes(signature.encode())
-        environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "NUMBA_CACHE_DIR")}
+        environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
         environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-        command = [sys.executable, "-m", "counterfoil.models.probing", str(model), str(described)]
+        command = [sys.executable, probing.__file__, str(model), graph.input, kind, str(len(signature.inputs))]
         try:
-            done = subprocess.run(  # noqa: S603 - our own module, and files that were just written
-                command, capture_output=True, timeout=PROBE_SECONDS, env=environment, check=False, cwd=folder
+            done = subprocess.run(  # noqa: S603 - our own module, and a file that was just written
+                [*command, signature.output],
+                capture_output=True,
+                timeout=PROBE_SECONDS,
+                env=environment,
+                check=False,
+                cwd=folder,
             )
         except subprocess.TimeoutExpired as error:
             raise InputError(f"model file: trying it took more than {PROBE_SECONDS:g} s") from error

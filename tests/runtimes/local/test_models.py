@@ -283,3 +283,32 @@ def test_single_calls_are_scored_too(folder: Path) -> None:
         answer = runtime.decide(line)
     assert answer.decision is not None
     assert answer.decision["models"]["fraud"]["model"] in ("sample@1", "sample@2")
+
+
+def test_thresholds_keep_their_alert_rate_over_a_swap(folder: Path) -> None:
+    lines = sample_lines(9_000, seed=11, poison=False)
+    write_lines(folder / "in.ndjson", lines[:5_000])
+    with LocalRuntime(config(folder), DETECTOR) as runtime:
+        runtime.run()
+        promote(folder, 3)
+        assert runtime._models is not None
+        deadline = time.monotonic() + 5.0
+        while runtime._models.lineup()[0].reference != "sample@3":  # type: ignore[union-attr]
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert runtime._models.lineup()[0].mapping.rows > 2_000  # type: ignore[union-attr]
+        write_lines(folder / "in.ndjson", lines)
+        runtime.run()
+    spoke = [each["models"]["fraud"] for each in decisions(folder)]
+    before = np.array([each["score"] for each in spoke if each["model"] == "sample@1"])
+    after = np.array([each["score"] for each in spoke if each["model"] == "sample@3"])
+    raw = np.array([each["raw"] for each in spoke if each["model"] == "sample@3"])
+    threshold = np.quantile(before, 0.8)
+    assert abs((after >= threshold).mean() / (before >= threshold).mean() - 1) < 0.10
+    assert abs((raw >= threshold).mean() / (before >= threshold).mean() - 1) > 0.15
+    # The mapping is recorded, too.
+    forget_snapshots(folder / "state")
+    with LocalRuntime(config(folder), DETECTOR) as runtime:
+        assert runtime.recovery.replayed_events > 8_000
+        assert runtime._models is not None
+        assert runtime._models.lineup()[0].mapping.rows > 2_000  # type: ignore[union-attr]

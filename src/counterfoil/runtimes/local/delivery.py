@@ -51,6 +51,7 @@ WAITING_EVENTS = 200_000
 FINISH_SECONDS = 30.0
 """How long a run that is told to stop tries to deliver what it has; the next run delivers the rest."""
 _BACKOFF_SECONDS = (0.05, 0.2, 0.5, 1.0, 2.0)
+_TOLD_ATTEMPTS = {0, 1, 3, 10, 30, 100}
 _CLOCK_SLACK = 60_000_000
 """Microseconds that a broker's clock may be behind ours."""
 _INT_MAX = np.iinfo(np.int64).max
@@ -356,9 +357,12 @@ class Delivery:
                     _log.warning("stopped before everything was delivered; the next run goes on", reason=str(error))
                     self._standing = None
                     return False
-                if now - since >= self._retry_seconds or self._writer.troubles.hopeless:
+                # Whatever the reason: a broker that goes down fails handshakes, too.
+                if now - since >= self._retry_seconds:
                     what = f"nothing could be delivered for {now - since:,.0f} s; the decision log is complete"
                     raise self._writer.troubles.error(what, str(error)) from None
+                if attempt in _TOLD_ATTEMPTS:
+                    _log.warning("still not delivered; trying again", reason=str(error), seconds=round(now - since, 1))
                 time.sleep(_BACKOFF_SECONDS[min(attempt, len(_BACKOFF_SECONDS) - 1)])
                 attempt += 1
             else:

@@ -35,6 +35,7 @@ from counterfoil.rules.definition import Outcome
 from counterfoil.runtimes.local.allocation import keep_freed_memory
 from counterfoil.runtimes.local.blocks import Work
 from counterfoil.runtimes.local.dead_letter_vault import DeadLetterVault
+from counterfoil.runtimes.local.drift_watch import DriftWatch
 from counterfoil.runtimes.local.failpoints import reach
 from counterfoil.runtimes.local.inputs import Input, open_input
 from counterfoil.runtimes.local.lines import LineEncoder
@@ -154,6 +155,7 @@ class LocalRuntime:
         self._busy = 0.0
         self._kafka: KafkaMetrics | None = None
         self._models: ModelHost | None = None
+        self._drift: DriftWatch | None = None
         self._delivery: Delivery | None = None
         self._progress: CommitProgress | None = None
 
@@ -198,6 +200,7 @@ class LocalRuntime:
             settings = self.config.models
             self._models = host_of(self.detector, self.program.models, settings, self.folder, self.metrics)
             self._models.start()
+            self._drift = DriftWatch(self.metrics.registry, self._models)
         self.metrics.recovery.set(time.monotonic() - started)
 
     def _check_folder(self) -> None:
@@ -522,6 +525,10 @@ class LocalRuntime:
     def _after_group(self, report: GroupReport) -> None:
         for seconds, events in report.latencies:
             self._latency.add(seconds, events)
+        if self._drift is not None:
+            for done in report.batches:
+                if done.decided.models is not None:
+                    self._drift.observe(done.decided.models, done.work.batch.time[done.decided.rows])
         if self._on_group is not None:
             self._on_group(report)
 

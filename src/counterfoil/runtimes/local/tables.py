@@ -13,6 +13,7 @@ import polars as pl
 from counterfoil.rules.definition import Outcome
 from counterfoil.rules.types import Base
 from counterfoil.runtimes.local.arrays import texts_of
+from counterfoil.runtimes.local.model_records import with_models
 from counterfoil.runtimes.local.outputs import read_decisions
 from counterfoil.runtimes.local.values import column_values
 
@@ -51,8 +52,9 @@ def decision_frames(
 def decision_frame(
     header: Header, records: Records, version: str, features: Sequence[tuple[str, ValueType]] = ()
 ) -> pl.DataFrame:
-    """Return the decisions of a block as a table; ``rules`` is JSON text, as in the lines."""
+    """Return the decisions of a block as a table; ``rules`` and ``models`` are JSON texts, as in the lines."""
     size = len(records)
+    records = with_models(records)
     ids = texts_of(records.id_heap, records.id_offset, records.id_length)
     texts = texts_of(records.finding_heap, records.finding_offset, records.finding_length)
     findings = [msgspec.json.decode("{" + text + "}") if text is not None else {} for text in texts]
@@ -69,12 +71,15 @@ def decision_frame(
         "detector": [version] * size,
         "late": records.late.astype(np.bool_),
     }
+    if records.models is not None:
+        columns["models"] = [msgspec.json.encode(each["models"]).decode() for each in findings]
     for index, (name, value_type) in enumerate(features):
         if records.features is None or records.feature_nulls is None:
             columns[name] = [None] * size
         else:
             columns[name] = _plain(records, index, value_type)
-    return pl.DataFrame(columns, schema=_schema(features))
+    schema = _schema(features)
+    return pl.DataFrame(columns, schema={name: schema.get(name, pl.String) for name in columns})
 
 
 def _plain(records: Records, index: int, value_type: ValueType) -> list[Any]:
