@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.harness import Result, best_seconds, report
-from counterfoil.features.memory import reserve
-from counterfoil.features.prefetch import prefetch
+from counterfoil.memory import reserve
+from counterfoil.prefetch import prefetch
 
 ENTITY_KINDS = 5
 ENTITIES = 1 << 18

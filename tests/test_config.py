@@ -55,7 +55,8 @@ def test_every_problem_is_told_at_once() -> None:
         "detector: found nothing",
         "source.typ: found an unknown setting",
         'did you mean "type"?',
-        'source.format: found "jsn"; allowed: json, lines, csv, parquet; did you mean "json"?',
+        'source.format: found "jsn"; allowed: json, lines, debezium, ',
+        'json-schema, csv, parquet; did you mean "json"?',
         "source.count: found 0; allowed: 1 to",
         "sinks[1]: found int '3'; allowed: a mapping of settings",
         "limits.batch_events: found str 'many'; allowed: a whole number",
@@ -140,7 +141,9 @@ def test_the_page_names_no_setting_that_is_not_there() -> None:
 def test_every_setting_has_a_docstring() -> None:
     source = inspect.getsource(module)
     declared = source.count("= setting(")
-    assert declared == len(list(setting_names())) + len({"source", "topics", "sinks", "state", "limits", "metrics", "log"})
+    assert declared == len(list(setting_names())) + len(
+        {"source", "topics", "registry", "sinks", "state", "limits", "models", "metrics", "log"}
+    )
     lines = source.splitlines()
     for number, line in enumerate(lines):
         if "= setting(" in line:

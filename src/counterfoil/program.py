@@ -64,6 +64,7 @@ class Program:
         self.detector = detector
         self.key = key or IdentityKey()
         self.shards = shards
+        self.threads = threads
         scorer = _ScorerPlan(detector, self.key)
         planners = scorer.planners
         fields = list(dict.fromkeys(each for planner in planners for each in (planner.entity.key, planner.feed_key)))
@@ -139,7 +140,7 @@ class Program:
         column[rows] = np.arange(m)
         inputs = np.zeros((self._inputs_rows, size), np.int64)
         input_nulls = np.zeros((self._inputs_rows, size), np.uint8)
-        self._inputs_program.run(fresh, np.arange(size), inputs, input_nulls)
+        self._inputs_program.run(fresh, np.arange(size), inputs, input_nulls, self.stages.pool, self.threads)
         keys = self._keys.of(fresh)
         # Rows a page apart would all fall into the same few sets of the processor's cache.
         width = m if m < 64 else m + (72 - m % 64) % 64
@@ -191,7 +192,7 @@ class Program:
         m = len(rows)
         models = None
         if self.detector.models or self.detector.outliers:
-            self._derived.run(fresh, rows, work, work_nulls)
+            self._derived.run(fresh, rows, work, work_nulls, self.stages.pool, self.threads)
         if self.detector.outliers:
             if outliers is None:
                 outliers = self._outliers.update(fresh, rows, work, work_nulls)
@@ -199,7 +200,7 @@ class Program:
                 self._place(self._outlier_row + number, scored, work, work_nulls)
         if self.detector.models:
             models = self._ask_models(fresh, rows, work, work_nulls, keys, serving)
-        self._conditions.run(fresh, rows, work, work_nulls)
+        self._conditions.run(fresh, rows, work, work_nulls, self.stages.pool, self.threads)
         features, rules = len(self.feature_names), len(self.rule_names)
         if muted is not None:
             work[features : features + rules, :m][muted != 0] = 0

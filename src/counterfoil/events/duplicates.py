@@ -10,9 +10,13 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Batch, Bytes, Words
+from counterfoil.memory import reserve
+from counterfoil.prefetch import prefetch
 
 _CAPACITY_FIRST = 1 << 10
 _FILL_MAX = 0.6
+_AHEAD = 8
+"""How many events ahead an entry is asked for."""
 
 
 @nb.njit(nogil=True, cache=True)
@@ -31,6 +35,8 @@ def _mark(
     clock = meta[0]
     found = 0
     for row in range(identity.shape[0]):
+        if row + _AHEAD < identity.shape[0]:
+            prefetch(table, 4 * (identity[row + _AHEAD] & mask))
         key = identity[row]
         if key != 0:
             place = key & mask
@@ -104,7 +110,7 @@ class Duplicates:
         # Room for twice what lives: the next cleaning is then as far away as this one was costly.
         while 2 * live + events > capacity * _FILL_MAX:
             capacity *= 2
-        fresh = np.zeros(4 * capacity, np.int64)
+        fresh = reserve(4 * capacity, dense=True)
         self._meta[1] = _copy_live(self._table, fresh, oldest)
         self._table = fresh
 
@@ -114,5 +120,6 @@ class Duplicates:
 
     def restore(self, table: Words, meta: Words) -> None:
         """Take over what ``snapshot`` gave."""
-        self._table = np.array(table, np.int64)
+        self._table = reserve(len(table), dense=True)
+        self._table[:] = table
         self._meta = np.array(meta, np.int64)

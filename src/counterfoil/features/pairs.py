@@ -11,7 +11,7 @@ import numpy as np
 
 from counterfoil.events.batch import Words
 from counterfoil.features.access import load, store
-from counterfoil.features.memory import reserve
+from counterfoil.memory import reserve
 
 CAPACITY_FIRST = 1 << 8
 FILL_MAX = 0.6

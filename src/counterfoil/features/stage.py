@@ -14,9 +14,9 @@ from counterfoil.events.batch import Bytes, Words
 from counterfoil.features import index, layout, pairs
 from counterfoil.features import stage_kernel as kernel
 from counterfoil.features.addresses import address_of
-from counterfoil.features.memory import Frontier, reserve
 from counterfoil.features.planner import StagePlan
 from counterfoil.features.views import Events
+from counterfoil.memory import Frontier, reserve
 
 STATE_BYTES_DEFAULT = 1 << 36
 """Address space for the rings of one shard, and again for its records: memory is used only where it is written."""
@@ -115,7 +115,8 @@ class Stages:
         self._threads = threads
         self._lateness = lateness
         self._state_bytes = state_bytes
-        self._pool = ThreadPoolExecutor(threads, "stage") if threads > 1 else None
+        self.pool = ThreadPoolExecutor(threads, "stage") if threads > 1 else None
+        """The threads that share a batch's work; None for one."""
         self._state = [[Shard.empty(plan, state_bytes) for _ in range(shards)] for plan in self.plans]
         self._room = 0
         self._toucher: ThreadPoolExecutor | None = None
@@ -137,10 +138,10 @@ class Stages:
         if self._unseen >= _GROWTH_EVENTS:
             self._stay_ahead()
         rows = len(self._directory)
-        if self._pool is None or len(batch.times) < _PARALLEL_MIN or rows < 2:
+        if self.pool is None or len(batch.times) < _PARALLEL_MIN or rows < 2:
             self._check(self._run(0, rows, batch))
             return
-        futures = [self._pool.submit(self._run, row, row + 1, batch) for row in self._order()]
+        futures = [self.pool.submit(self._run, row, row + 1, batch) for row in self._order()]
         for future in futures:
             self._check(future.result())
 

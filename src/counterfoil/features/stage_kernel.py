@@ -22,9 +22,9 @@ from counterfoil.features.aggregations.speed import kilometres_an_hour
 from counterfoil.features.aggregations.std import std_float, std_integer
 from counterfoil.features.aggregations.sum import sum_float
 from counterfoil.features.blocks import extreme
-from counterfoil.features.prefetch import prefetch
 from counterfoil.features.rings import bound, enter, entry, insert, leave
 from counterfoil.features.views import Events, Plan, State
+from counterfoil.prefetch import prefetch
 
 # Columns of the directory: a row a shard of a stage.
 TRACKS, TRACKS_ROWS = 0, 1

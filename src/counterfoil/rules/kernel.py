@@ -244,6 +244,8 @@ def run(  # noqa: C901 - one switch, and each of its branches a loop of a line o
     rows: Words,
     work: Words,
     work_nulls: Bytes,
+    begin: int,
+    end: int,
 ) -> None:
     """Run a program over the rows ``rows`` of a batch; row ``i`` of them is column ``i`` of ``work``.
 
@@ -262,15 +264,16 @@ def run(  # noqa: C901 - one switch, and each of its branches a loop of a line o
         Which of its rows to run over.
     work, work_nulls
         (work rows, len(rows)): read by ``WORK``, written by ``STORE``.
+    begin, end
+        Which of ``rows`` to run over: others may be another thread's.
     """
-    total = len(rows)
-    block = min(BLOCK, total)
+    block = min(BLOCK, end - begin)
     r = np.empty((registers, block), np.int64)
     f = r.view(np.float64)
     null = np.empty((registers, block), np.uint8)
     one, two = np.uint8(1), np.uint8(2)
-    for start in range(0, total, BLOCK):
-        n = min(BLOCK, total - start)
+    for start in range(begin, end, BLOCK):
+        n = min(BLOCK, end - start)
         # An unsigned index spares the check for negative ones, which keeps numba's loops from vectorising.
         origin = np.uint64(start)
         for at in range(code.shape[0]):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +33,15 @@ class ExpressionProgram:
     pool: Words
     registers: int
 
-    def run(self, batch: Batch, rows: Words, work: Words, work_nulls: Bytes) -> None:
+    def run(
+        self,
+        batch: Batch,
+        rows: Words,
+        work: Words,
+        work_nulls: Bytes,
+        threads: ThreadPoolExecutor | None = None,
+        parts: int = 1,
+    ) -> None:
         """Compute every expression for some rows of a batch.
 
         Any number of threads may run one program at a time.
@@ -45,23 +55,25 @@ class ExpressionProgram:
         work, work_nulls
             (work rows, len(rows)): column ``i`` belongs to ``rows[i]``. Results are written to the rows stated to
             ``assemble``; where a result is null its word is 0.
+        threads, parts
+            Threads that share the rows, and how many they are; None for none.
         """
         if len(rows) == 0 or len(self.code) == 0:
             return
         if not (work.flags.carray and work_nulls.flags.carray):
             self._run_on_copy(batch, rows, work, work_nulls)
             return
-        run(
-            self.code,
-            self.pool,
-            self.registers,
-            _plain(batch.values),
-            _plain(batch.nulls),
-            _plain(batch.time),
-            _plain(rows),
-            work,
-            work_nulls,
-        )
+        def part(begin: int, end: int) -> None:
+            run(self.code, self.pool, self.registers, values, nulls, time, taken, work, work_nulls, begin, end)
+
+        values, nulls, time, taken = (_plain(each) for each in (batch.values, batch.nulls, batch.time, rows))
+        size = len(rows)
+        if threads is None or size < _PARALLEL_MIN:
+            part(0, size)
+            return
+        bounds = [size * number // parts for number in range(parts + 1)]
+        for future in [threads.submit(part, begin, end) for begin, end in pairwise(bounds)]:
+            future.result()
 
     def _run_on_copy(self, batch: Batch, rows: Words, work: Words, work_nulls: Bytes) -> None:
         copy, copy_nulls = np.array(work, order="C"), np.array(work_nulls, order="C")
@@ -73,6 +85,10 @@ class ExpressionProgram:
 def _plain(array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     """Return the array, or a copy where numba would compile the kernel once more for its layout."""
     return array if array.flags.carray else np.array(array, order="C")
+
+
+_PARALLEL_MIN = 1024
+"""Rows below which handing them to threads costs more than it gains."""
 
 
 @dataclass(frozen=True, slots=True)

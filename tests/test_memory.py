@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from counterfoil.errors import LimitError
-from counterfoil.features.memory import reserve
+from counterfoil.memory import reserve
 
 
 @pytest.mark.parametrize("words", [0, 1, 1_000, 1 << 21])

@@ -7,9 +7,11 @@ import mmap
 import sys
 
 import numpy as np
+import numpy.typing as npt
 
 from counterfoil.errors import LimitError
-from counterfoil.events.batch import Words
+
+Words = npt.NDArray[np.int64]
 
 _WORD = 8
 _SMALL = 4 << 20
