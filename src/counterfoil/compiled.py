@@ -7,6 +7,7 @@ folder, named by the content of every module that any kernel depends on.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -40,6 +41,29 @@ def fingerprint(package: Path = _PACKAGE) -> str:
     return digest.hexdigest()[:16]
 
 
+def _known_fingerprint(folder: Path, package: Path = _PACKAGE) -> str:
+    """Return the fingerprint, read from the folder where no file of the package has changed since it was reckoned.
+
+    Reading and searching every module takes a tenth of a second of every start.
+    """
+    state = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        status = path.stat()
+        state.update(f"{path.relative_to(package)} {status.st_size} {status.st_mtime_ns}\n".encode())
+    known = folder / "kernels.txt"
+    with contextlib.suppress(OSError, ValueError):
+        seen, found = known.read_text().split()
+        if seen == state.hexdigest():
+            return found
+    found = fingerprint(package)
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = known.with_suffix(f".{os.getpid()}")
+        fresh.write_text(f"{state.hexdigest()} {found}")
+        fresh.replace(known)
+    return found
+
+
 def _imports(content: bytes) -> set[str]:
     """Return the files that a module may mean by its imports from this package."""
     names: set[str] = set()
@@ -59,7 +83,7 @@ def keep_kernels() -> None:
     folder = _PACKAGE / "__pycache__"
     if not os.access(folder if folder.exists() else _PACKAGE, os.W_OK):
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "counterfoil"
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder / f"kernels-{fingerprint()}"))
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(folder / f"kernels-{_known_fingerprint(folder)}"))
     # Vector mathematics of Intel's library, where it is installed, differs in the last bit between the body of a loop
     # and its remainder: decisions would depend on the size of a batch.
     os.environ.setdefault("NUMBA_DISABLE_INTEL_SVML", "1")

@@ -24,7 +24,7 @@ runner = CliRunner()
 
 EXPECTED = {
     "alerts", "backtest", "check", "dataset", "dead-letters", "decisions", "demo", "detectors", "explain", "features",
-    "generate", "models", "run", "schema", "stack", "train", "verify", "version",
+    "generate", "models", "produce", "run", "schema", "stack", "topics", "train", "verify", "version",
 }  # fmt: skip
 
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from counterfoil.definition import reading
-from counterfoil.definition.model_reading import MODEL_KEYS
 from counterfoil.definition.json_schema import json_schema
+from counterfoil.definition.model_reading import MODEL_KEYS
 from counterfoil.definition.writing import write_detector
 from counterfoil.detector_file import load_detector
 from counterfoil.detectors import builtin_names, builtin_path

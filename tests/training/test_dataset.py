@@ -133,7 +133,7 @@ def test_outcomes_are_known_when_they_happen_and_silence_is_genuine_after_the_de
 def test_an_event_reported_late_was_genuine_until_then(tmp_path: Path) -> None:
     events = [payment(0, 0), outcome(0, 30, "fraud"), payment(1, 40)]
     found = made(tmp_path, events, Labelling("outcome.verdict", 10 * DAY * 10**6))
-    at = [int(found.labels_at((START + day * DAY) * 10**6)[0]) for day in (5, 15, 29.9, 30, 40)]
+    at = [int(found.labels_at(int((START + day * DAY) * 10**6))[0]) for day in (5, 15, 29.9, 30, 40)]
     assert at == [-1, 0, 0, 1, 1]
 
 

@@ -29,7 +29,7 @@ from counterfoil.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from counterfoil.training.dataset import Dataset, Written
+    from counterfoil.training.dataset import Dataset, Labelling, Written
 
 
 def dataset(
@@ -121,7 +121,7 @@ def dataset(
         )
 
 
-def _labelling(labels: str | None, delay: str | None, subject: str | None, as_of: str | None) -> object:
+def _labelling(labels: str | None, delay: str | None, subject: str | None, as_of: str | None) -> Labelling | None:
     from counterfoil.definition.durations import parse_duration
     from counterfoil.errors import ConfigurationError
     from counterfoil.training.dataset import Labelling

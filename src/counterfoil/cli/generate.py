@@ -17,13 +17,13 @@ from counterfoil.cli.console import examples
 from counterfoil.cli.options import InputFormat, KafkaSettings, is_topic, moment, settings_of
 from counterfoil.cli.sending import Progress, Told, late_note, open_topic
 from counterfoil.cli.signals import clean_stop
-from counterfoil.connectors.pace import TOLERANCE_SECONDS, EvenPace, Pace
 from counterfoil.errors import ConfigurationError, StorageError, nearest
 
 if TYPE_CHECKING:
     import polars as pl
 
     from counterfoil.connectors.message_keys import Keys
+    from counterfoil.connectors.pace import Pace
 
 DEFAULT_COUNT = 100_000
 CHUNK_EVENTS = 65_536
@@ -135,12 +135,16 @@ class _Wanted:
 
     def pace(self, stopped: threading.Event) -> Pace:
         """Return how fast they go."""
+        from counterfoil.connectors.pace import EvenPace, Pace
+
         return Pace(stopped) if self.rate is None else EvenPace(self.rate, stopped)
 
     def events(self, generator: _Generator, pace: Pace) -> Iterator[Any]:
         """Yield events as they become due."""
         size = CHUNK_EVENTS if self.rate is None else max(1, min(CHUNK_EVENTS, int(self.rate / _TICKS_A_SECOND)))
         # Behind its rate it ends on time all the same, with fewer.
+        from counterfoil.connectors.pace import TOLERANCE_SECONDS
+
         slack = 0.0 if self.rate is None else TOLERANCE_SECONDS
         for number, events in enumerate(generator.chunks(self.total, size)):
             at = 0

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from counterfoil.cli.console import messages, print_error
-from counterfoil.connectors.pace import TOLERANCE_SECONDS
 from counterfoil.errors import ConfigurationError, StorageError
 from counterfoil.words import counted
 
@@ -123,6 +122,8 @@ def open_topic(address: str, settings: Mapping[str, str], stopped: threading.Eve
 
 def late_note(pace: Pace) -> str:
     """Return what is to be said of a rate while it is being held, or not."""
+    from counterfoil.connectors.pace import TOLERANCE_SECONDS
+
     late = pace.late_seconds
     return f"{late:,.1f} s behind" if late > TOLERANCE_SECONDS else ""
 
@@ -211,6 +212,8 @@ def rate_note(kept: Kept, stopped: bool = False) -> str:
     stopped
         Whether somebody ended it: then the last events may have been given up.
     """
+    from counterfoil.connectors.pace import TOLERANCE_SECONDS
+
     wanted = kept.rate is not None or kept.speed is not None
     if not wanted or ((kept.held or stopped) and not kept.behind_seconds):
         return ""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -222,7 +222,8 @@ class KafkaSource:
             while left:
                 for message in reader.consume(10_000, 0.5):
                     if message.error() is None:
-                        yield [(name, value) for name, value in message.headers() or [] if isinstance(value, bytes)]
+                        found = cast("list[tuple[str, str | bytes | None]]", message.headers() or [])
+                        yield [(name, value) for name, value in found if isinstance(value, bytes)]
                     elif message.error().code() == self._kafka.KafkaError._PARTITION_EOF:  # type: ignore[union-attr]
                         left.discard((str(message.topic()), int(message.partition() or 0)))
                 if time.monotonic() >= deadline:

@@ -63,6 +63,7 @@ class ExpressionProgram:
         if not (work.flags.carray and work_nulls.flags.carray):
             self._run_on_copy(batch, rows, work, work_nulls)
             return
+
         def part(begin: int, end: int) -> None:
             run(self.code, self.pool, self.registers, values, nulls, time, taken, work, work_nulls, begin, end)
 

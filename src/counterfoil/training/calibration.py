@@ -42,7 +42,7 @@ def platt(margins: Floats, labels: npt.NDArray[np.int8]) -> tuple[float, float]:
             break
         matrix = np.array([[weight @ (x * x), weight @ x], [weight @ x, weight.sum()]]) + 1e-10 * np.eye(2)
         step = np.linalg.solve(matrix, gradient)
-        length = 1.0
+        length, tried = 1.0, loss
         while length > 1e-10:
             tried = _loss(x, target, slope - length * step[0], intercept - length * step[1])
             if tried <= loss:

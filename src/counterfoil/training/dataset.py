@@ -235,7 +235,8 @@ class Dataset:
             .collect()
             .row(0)
         )
-        return Written(self.out, *(int(each) for each in counted), totals=totals, content=content)
+        count, frauds, genuine, unknown = (int(each) for each in counted)
+        return Written(self.out, count, frauds, genuine, unknown, totals, content)
 
 
 def _labels(columns: _Columns, labelling: Labelling | None, delay: int, as_of: int) -> list[pl.Expr]:

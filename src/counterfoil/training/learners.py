@@ -113,7 +113,11 @@ class Fitted(Protocol):
     parameters: dict[str, str | int | float | bool | None]
     importance: Floats | None
     """One for each column, adding up to one; None where the model does not say."""
-    kind: str
+
+    @property
+    def kind(self) -> str:
+        """What sort of model it is."""
+        ...
 
     def margin(self, matrix: Matrix) -> Floats:
         """Return what the estimator says of each row before any calibration: log-odds, or any rank."""
@@ -147,8 +151,11 @@ def fit(model: str, parts: Parts, settings: Settings, tell: Tell) -> Fitted:
         raise ConfigurationError(f'--model: found "{model}"; allowed: {", ".join(LEARNERS)}')
     if model != "isolation-forest":
         check_classes(parts.train_labels)
-    learn = {"logistic": _fit_logistic, "lightgbm": _fit_lightgbm, "isolation-forest": _fit_forest}[model]
-    return learn(parts, settings, tell)
+    if model == "logistic":
+        return _fit_logistic(parts, settings, tell)
+    if model == "lightgbm":
+        return _fit_lightgbm(parts, settings, tell)
+    return _fit_forest(parts, settings, tell)
 
 
 def check_classes(labels: Labels) -> None:
@@ -247,7 +254,11 @@ def _fit_logistic(parts: Parts, settings: Settings, tell: Tell) -> _Logistic:
     estimator.fit((dense - mean) / scale, fraud.astype(np.int64), sample_weight=np.where(fraud, weight, 1.0))
     tell("logistic regression", 1, 1)
     strength = np.abs(estimator.coef_[0])
-    parameters = {"strength": settings.strength, "class_weight": settings.class_weight, "fraud_weight": weight}
+    parameters: dict[str, str | int | float | bool | None] = {
+        "strength": settings.strength,
+        "class_weight": settings.class_weight,
+        "fraud_weight": weight,
+    }
     return _Logistic(estimator, mean, scale, middle.tolist(), parameters, strength / max(strength.sum(), 1e-300))
 
 

@@ -62,7 +62,11 @@ def ranking(scores: Floats, labels: Labels, weights: Floats | None = None) -> Ra
     ordered = scores[order]
     weight = np.ones(len(scores)) if weights is None else weights[order]
     fraud = labels[order] == 1
-    last = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1) if len(ordered) else np.zeros(0, np.int64)
+    last = (
+        np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(ordered) - 1)
+        if len(ordered)
+        else np.zeros(0, np.int64)
+    )
     caught = np.cumsum(np.where(fraud, weight, 0.0))[last]
     wrong = np.cumsum(np.where(fraud, 0.0, weight))[last]
     return Ranking(ordered[last], caught, wrong)

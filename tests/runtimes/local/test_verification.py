@@ -49,9 +49,9 @@ def test_metrics_need_follow(state: Path) -> None:
 
 
 def test_a_difference_is_found(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from counterfoil.runtimes.local import verification
+    from counterfoil.runtimes.local import records, verification
 
-    honest = verification.digest
+    honest = records.digest
 
     def shifted(decided: object) -> object:
         found = honest(decided)  # type: ignore[arg-type]

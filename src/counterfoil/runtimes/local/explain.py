@@ -13,14 +13,13 @@ from counterfoil.decisions.contributions import rule_contributions
 from counterfoil.errors import InputError
 from counterfoil.events.identity import hash_pair
 from counterfoil.models.profile import read_profile
-from counterfoil.models.serving import repeat_of
 from counterfoil.program import Program
 from counterfoil.rules.definition import Outcome
 from counterfoil.rules.types import Base
 from counterfoil.runtimes.counterfactual import counterfactual
 from counterfoil.runtimes.local.events import event_inputs, feature_values
 from counterfoil.runtimes.local.journal import decode_batch
-from counterfoil.runtimes.local.model_serving import model_files
+from counterfoil.runtimes.local.model_serving import model_files, repeat_of
 from counterfoil.runtimes.local.records import FAILED, HIT, decode_records, digest
 from counterfoil.runtimes.local.recovery import read_blocks
 from counterfoil.runtimes.local.snapshots import Snapshots, layout_of, shards_of

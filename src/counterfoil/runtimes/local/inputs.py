@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
-from counterfoil.connectors.avro_file import AvroFileSource
-from counterfoil.connectors.generator import GeneratorSource
 from counterfoil.connectors.parquet_file import ParquetFileSource
 from counterfoil.connectors.source import Chunk, Source
 from counterfoil.connectors.standard_input import PipeSource, StandardInputSource
@@ -20,7 +18,6 @@ from counterfoil.events.decode_table import TableDecoder
 from counterfoil.events.decoding import Decoded, Decoder
 from counterfoil.events.record_batch import RecordBatch
 from counterfoil.runtimes.local.decoders import decoder_settings
-from counterfoil.runtimes.local.record_decoders import avro_decoder, debezium_decoder
 
 __all__ = ["ChunkDecoder", "Input", "decoder_settings", "open_input"]
 
@@ -77,6 +74,8 @@ def open_input(
     if config.type == "generator":
         config = replace(config, format="json" if config.generate == "payments" else "lines")
         generated = (config.generate, config.count, config.rate, config.seed, config.customers, limits.batch_events)
+        from counterfoil.connectors.generator import GeneratorSource  # noqa: PLC0415
+
         return Input(GeneratorSource(*generated), _text_decoder(config, limits, detector, key, b""))
     if config.type == "kafka":
         # Here, because a run that has nothing to do with Kafka need not know of it.
@@ -96,6 +95,9 @@ def open_input(
 
 def _avro_input(config: SourceConfig, limits: LimitsConfig, detector: Detector, key: IdentityKey) -> Input:
     assert config.path is not None
+    from counterfoil.connectors.avro_file import AvroFileSource  # noqa: PLC0415
+    from counterfoil.runtimes.local.record_decoders import avro_decoder  # noqa: PLC0415
+
     source = AvroFileSource(Path(config.path), limits.batch_events)
     decoder = avro_decoder(config, limits, detector, key, source.schema)
     source.split_with(decoder.split)
@@ -133,6 +135,8 @@ def _text_decoder(
     arguments = (detector.schema, settings, key, detector.max_skew)
     decoder: Decoder
     if config.format == "debezium":
+        from counterfoil.runtimes.local.record_decoders import debezium_decoder  # noqa: PLC0415
+
         decoder = debezium_decoder(config, limits, detector, key)
     else:
         decoder = JsonDecoder(*arguments) if config.format == "json" else DelimitedDecoder(*arguments)

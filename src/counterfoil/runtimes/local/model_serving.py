@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from counterfoil.decisions.feature_words import feature_words
-from counterfoil.models.serving import ModelFiles, ModelHost
-
 if TYPE_CHECKING:
     from counterfoil.config import ModelsConfig
     from counterfoil.decisions.decided import Decided
@@ -17,19 +14,40 @@ if TYPE_CHECKING:
     from counterfoil.detector import Detector
     from counterfoil.events.batch import Batch
     from counterfoil.models.scores import ModelScores
+    from counterfoil.models.serving import ModelFiles, ModelHost, RecordedServing
     from counterfoil.observability import Metrics
     from counterfoil.runtimes.plan import CompiledProgram
 
 
-def model_files(folder: Path, detector: Detector) -> ModelFiles:
-    """Return the models that served a state folder."""
-    return ModelFiles(folder, feature_words(detector.features) if detector.models else None)
+# Models are imported where a detector has some: every other start is spared the wait.
+
+
+def model_files(folder: Path, detector: Detector) -> ModelFiles | None:
+    """Return the models that served a state folder; None for a detector without."""
+    if not detector.models:
+        return None
+    from counterfoil.decisions.feature_words import feature_words  # noqa: PLC0415
+    from counterfoil.models.serving import ModelFiles  # noqa: PLC0415
+
+    return ModelFiles(folder, feature_words(detector.features))
+
+
+def repeat_of(files: ModelFiles | None, models: ModelScores | None) -> RecordedServing | None:
+    """Return what served decisions of which the scores are recorded; None where no model did."""
+    if files is None or models is None:
+        return None
+    from counterfoil.models.serving import repeat_of as recorded  # noqa: PLC0415
+
+    return recorded(files, models)
 
 
 def host_of(
     detector: Detector, scoring: ModelScoring, settings: ModelsConfig, folder: Path, metrics: Metrics
 ) -> ModelHost:
     """Return what hands over the models of a detector."""
+    from counterfoil.decisions.feature_words import feature_words  # noqa: PLC0415
+    from counterfoil.models.serving import ModelHost  # noqa: PLC0415
+
     return ModelHost(
         detector.models,
         scoring,

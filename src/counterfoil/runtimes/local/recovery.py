@@ -12,16 +12,17 @@ import numpy as np
 
 from counterfoil.errors import CorruptionError
 from counterfoil.events.batch import Batch
-from counterfoil.models.serving import ModelFiles, repeat_of
 from counterfoil.observability import get_logger
 from counterfoil.runtimes.local.failpoints import reach
 from counterfoil.runtimes.local.journal import decode_batch
+from counterfoil.runtimes.local.model_serving import repeat_of
 from counterfoil.runtimes.local.records import Records, decode_records, digest
 from counterfoil.runtimes.local.store import Header, Store
 
 if TYPE_CHECKING:
     from counterfoil.decisions.decided import Decided
     from counterfoil.events.kinds import Schema
+    from counterfoil.models.serving import ModelFiles
     from counterfoil.runtimes.local.snapshots import Snapshots
     from counterfoil.runtimes.plan import CompiledProgram
 

@@ -35,7 +35,6 @@ from counterfoil.rules.definition import Outcome
 from counterfoil.runtimes.local.allocation import keep_freed_memory
 from counterfoil.runtimes.local.blocks import Work
 from counterfoil.runtimes.local.dead_letter_vault import DeadLetterVault
-from counterfoil.runtimes.local.drift_watch import DriftWatch
 from counterfoil.runtimes.local.failpoints import reach
 from counterfoil.runtimes.local.inputs import Input, open_input
 from counterfoil.runtimes.local.lines import LineEncoder
@@ -43,7 +42,6 @@ from counterfoil.runtimes.local.lock import FolderLock
 from counterfoil.runtimes.local.model_serving import decide, host_of, model_files
 from counterfoil.runtimes.local.outputs import STANDARD_OUTPUT, LineSink, export_parquet
 from counterfoil.runtimes.local.pipeline import Committer, Done, GroupReport, Parts, Pipeline
-from counterfoil.runtimes.local.record_decoders import record_decoder
 from counterfoil.runtimes.local.records import decode_records, finding
 from counterfoil.runtimes.local.recovery import Recovery, recover
 from counterfoil.runtimes.local.snapshots import Snapshots, layout_of
@@ -58,6 +56,7 @@ if TYPE_CHECKING:
     from counterfoil.events.decoding import Decoded
     from counterfoil.models.serving import ModelHost
     from counterfoil.runtimes.local.delivery import CommitProgress, Delivery
+    from counterfoil.runtimes.local.drift_watch import DriftWatch
     from counterfoil.runtimes.local.kafka_metrics import KafkaMetrics
 
 CALLS = "calls"
@@ -197,6 +196,8 @@ class LocalRuntime:
         first = self.store.epochs()[-1].first_block
         self.recovery = recover(self.store, self.snapshots, self.program, first, files)
         if self.detector.models:
+            from counterfoil.runtimes.local.drift_watch import DriftWatch  # noqa: PLC0415 - as models are imported
+
             settings = self.config.models
             self._models = host_of(self.detector, self.program.models, settings, self.folder, self.metrics)
             self._models.start()
@@ -410,6 +411,8 @@ class LocalRuntime:
             found = [each for each in found if each.letter in set(letters)]
         source = self.store.source(RETRIES) or self.store.put_source(RETRIES, 0, 0)
         self._open_sinks(source.source)
+        from counterfoil.runtimes.local.record_decoders import record_decoder  # noqa: PLC0415 - few runs need it
+
         decoder = record_decoder(self.config.source, self.config.limits, self.detector, self.key)
         for start in range(0, len(found), self.config.limits.batch_events):
             source = self._retry(decoder, source, found[start : start + self.config.limits.batch_events])

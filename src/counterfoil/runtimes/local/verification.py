@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter
 
-from counterfoil.models.serving import repeat_of
 from counterfoil.program import Program
-from counterfoil.runtimes.local.model_serving import model_files
+from counterfoil.runtimes.local.model_serving import model_files, repeat_of
 from counterfoil.runtimes.local.records import digest
 from counterfoil.runtimes.local.recovery import read_blocks
 
