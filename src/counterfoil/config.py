@@ -403,6 +403,7 @@ def _across(config: RunConfig) -> Iterator[Problem]:
         if sink.type == "stdout" and sink.format == "parquet":
             yield Problem(f"sinks[{index}].format", '"parquet"', "json on standard output", "name a file instead")
         yield from _kafka_sink(config, sink, f"sinks[{index}]")
+    yield from _together(config)
 
 
 def _kafka_source(source: SourceConfig) -> Iterator[Problem]:
@@ -421,6 +422,23 @@ def _kafka_source(source: SourceConfig) -> Iterator[Problem]:
     names = [topic.name for topic in source.topics]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield Problem("source.topics", f'"{name}" twice', "each topic once")
+
+
+def _together(config: RunConfig) -> Iterator[Problem]:
+    """Yield what keeps topics from being written in one transaction."""
+    places = [(index, sink) for index, sink in enumerate(config.sinks) if sink.type == "kafka"]
+    topics = set()
+    for index, sink in places:
+        first = places[0][1]
+        if (sink.servers or config.source.servers) != (first.servers or config.source.servers):
+            yield Problem(f"sinks[{index}].servers", f'"{sink.servers}"', "those of the first topic, or another run")
+        if sink.delivery != first.delivery:
+            yield Problem(
+                f"sinks[{index}].delivery", f'"{sink.delivery}"', f'"{first.delivery}", as for the first topic'
+            )
+        if sink.topic in topics:
+            yield Problem(f"sinks[{index}].topic", f'"{sink.topic}" twice', "each topic once")
+        topics.add(sink.topic)
 
 
 def _kafka_sink(config: RunConfig, sink: SinkConfig, path: str) -> Iterator[Problem]:

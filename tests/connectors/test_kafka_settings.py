@@ -73,6 +73,22 @@ def test_settings_that_do_not_go_together_are_named_at_once() -> None:
         assert place in told
 
 
+def test_topics_of_one_run_are_written_in_one_transaction() -> None:
+    sinks = [
+        {"type": "kafka", "servers": "host:1", "topic": "a"},
+        {"type": "kafka", "servers": "host:2", "topic": "b"},
+        {"type": "kafka", "servers": "host:1", "topic": "c", "delivery": "at-least-once"},
+        {"type": "kafka", "servers": "host:1", "topic": "a"},
+    ]
+    with pytest.raises(ConfigurationError) as caught:
+        parse_config({"detector": "payments", "source": {"path": "x"}, "sinks": sinks})
+    assert [line.split(":")[0] for line in str(caught.value).splitlines()] == [
+        "sinks[1].servers",
+        "sinks[2].delivery",
+        "sinks[3].topic",
+    ]
+
+
 def test_a_missing_client_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(name: str) -> None:
         raise ImportError(name)
