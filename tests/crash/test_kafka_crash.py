@@ -9,6 +9,8 @@ import pytest
 from tests.integration.conftest import kafka_address  # noqa: F401 - the fixture
 
 ROUNDS = 10
+EVENTS = 60_000
+"""A fifth of what a round of the command has, so that the tests stay within minutes beside other work."""
 
 
 def test_what_is_killed_between_topics_decides_each_event_once(
@@ -18,7 +20,7 @@ def test_what_is_killed_between_topics_decides_each_event_once(
     pytest.importorskip("confluent_kafka")
     from tests.crash.kafka_campaign import KafkaCampaign
 
-    with KafkaCampaign(tmp_path, kafka_address, seed=20_260_202) as campaign:
+    with KafkaCampaign(tmp_path, kafka_address, seed=20_260_202, events=EVENTS) as campaign:
         for _ in range(ROUNDS):
             campaign.round()
     assert (campaign.lost, campaign.doubled, campaign.wrong) == (0, 0, 0), campaign.told()
