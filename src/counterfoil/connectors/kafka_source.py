@@ -11,6 +11,7 @@ that was killed takes its partitions over again at once, and two of one folder c
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -122,6 +123,8 @@ class KafkaSource:
             probe.close()
         self.name = f"kafka cluster {self.cluster or settings.servers}"
         self._client: Consumer | None = None
+        self._lock = threading.Lock()
+        self._hints: dict[Partition, TopicPartition] = {}
         self._owner: PartitionOwner | None = None
         self._next: dict[Partition, int] = {}
         self._ends: dict[Partition, int] = {}
@@ -147,6 +150,7 @@ class KafkaSource:
 
     def close(self) -> None:
         """Leave it to the next run of this member to go on; a second call does nothing."""
+        self._commit_hints()
         client, self._client = self._client, None
         if client is not None:
             self._owner = None
@@ -186,12 +190,16 @@ class KafkaSource:
         StorageError
             If there is no answer.
         """
-        assert self._client is not None
         wanted = [self._kafka.TopicPartition(*each) for each in partitions]
         if not wanted:
             return {}
-        client = self._client
-        found = self._ask(lambda: client.committed(wanted, timeout=_ANSWER_SECONDS), "positions of the group")
+        # By a client of its own: one client serves one thread at a time, and whoever waits while another one polls it
+        # in a loop may wait for minutes.
+        client = self._consumer({"group.id": self.settings.group})
+        try:
+            found = self._ask(lambda: client.committed(wanted, timeout=_ANSWER_SECONDS), "positions of the group")
+        finally:
+            client.close()
         for each in found:
             if each.error is not None:
                 raise StorageError(f"{each.topic}/{each.partition}: its position cannot be read: {each.error.str()}")
@@ -232,10 +240,19 @@ class KafkaSource:
             reader.close()
 
     def commit(self, places: Sequence[TopicPartition]) -> None:
-        """Commit positions of the group, sometime: they are a hint."""
-        if self._client is not None and places:
+        """Commit positions of the group, sometime: they are a hint.
+
+        The thread that reads does it, within the time of a poll: see ``committed``.
+        """
+        with self._lock:
+            self._hints |= {(each.topic, each.partition): each for each in places}
+
+    def _commit_hints(self) -> None:
+        with self._lock:
+            hints, self._hints = self._hints, {}
+        if hints and self._client is not None:
             with contextlib.suppress(self._kafka.KafkaException):
-                self._client.commit(offsets=list(places), asynchronous=True)
+                self._client.commit(offsets=list(hints.values()), asynchronous=True)
 
     def _consumer(self, settings: Mapping[str, Any]) -> Consumer:
         merged = {
@@ -348,6 +365,7 @@ class KafkaSource:
         with self._failures():
             if self._owner is not None and not self._owner.drain(self._position, _DRAIN_SECONDS):
                 _log.warning("partitions given up before all of their decisions were delivered; the next owner does it")
+            self._commit_hints()
             self._release()
 
     def _on_lost(self, client: Consumer, partitions: list[TopicPartition]) -> None:
@@ -372,6 +390,7 @@ class KafkaSource:
         """Return the next records; None at the end, where there is one, or once ``stopped`` says so."""
         assert self._client is not None, "resume comes first"
         while not stopped():
+            self._commit_hints()
             messages = self._client.consume(1, _POLL_SECONDS)
             if messages:
                 most = int(min(self.settings.batch_events, self.settings.batch_bytes / self._record_bytes)) - 1
