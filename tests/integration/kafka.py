@@ -29,6 +29,18 @@ def _led(admin: AdminClient, topic: str, partitions: int) -> bool:
     return True
 
 
+def _watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """Return where a partition begins and ends; a broker that was just started does not lead its partitions at once."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        try:
+            return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=SECONDS)
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
 @dataclass(frozen=True)
 class Broker:
     """A broker, as one test sees it.
@@ -130,10 +142,7 @@ class Broker:
         consumer = self._consumer(committed)
         try:
             partitions = consumer.list_topics(topic, timeout=SECONDS).topics[topic].partitions
-            return {
-                number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=SECONDS)
-                for number in partitions
-            }
+            return {number: _watermarks(consumer, topic, number) for number in partitions}
         finally:
             consumer.close()
 
@@ -202,7 +211,7 @@ class Broker:
         found = {}
         for topic in topics:
             for number in consumer.list_topics(topic, timeout=SECONDS).topics[topic].partitions:
-                low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=SECONDS)
+                low, high = _watermarks(consumer, topic, number)
                 if high > low:
                     found[topic, number] = high
         return found
