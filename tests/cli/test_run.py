@@ -42,7 +42,7 @@ def test_a_decision_has_what_scripts_rely_on(kept: Kept) -> None:
         }  # fmt: skip
         assert each["outcome"] in ("approve", "review", "block")
         assert len(each["rules"]) == len(each["reasons"])
-        assert all(set(rule) == {"name", "score", "values"} for rule in each["rules"])
+        assert all(set(rule) == {"name", "score", "values", "contribution"} for rule in each["rules"])
     assert any(each["rules"] for each in decisions)
     assert {each["detector"] for each in decisions} == {load_detector("payments").version}
 
