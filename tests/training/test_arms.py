@@ -52,6 +52,8 @@ def test_a_shadow_is_on_the_same_payments(tmp_path: Path) -> None:
     found = arms_of(decisions(content, random, shadow=True), table, Asked(shadow="next", by="customer_id"))
     assert found.paired
     served, watched = found.arms
+    asked = json.loads(next(iter(decisions(content, random, shadow=True))))["models"]
+    assert watched.model == asked["next"]["model"] != served.model
     assert np.array_equal(served.customer, watched.customer)
     result = {
         each.name: each for each in compare(served, watched, paired=True, alert_rate=0.05, replicates=100).metrics

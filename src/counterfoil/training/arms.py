@@ -102,7 +102,8 @@ def read_decisions(lines: Iterable[bytes], slot: str | None, shadow: str | None)
         If a line is no decision, or no decision names the model.
     """
     decoder = msgspec.json.Decoder(_Decision)
-    columns: dict[str, list[object]] = {name: [] for name in ("id", "flagged", "arm", "model", "score", "watched")}
+    names = ("id", "flagged", "arm", "model", "score", "watched", "watching")
+    columns: dict[str, list[object]] = {name: [] for name in names}
     named: set[str] = set()
     for number, line in enumerate(lines):
         if number >= DECISIONS_MAX:
@@ -125,6 +126,7 @@ def read_decisions(lines: Iterable[bytes], slot: str | None, shadow: str | None)
             served.model,
             served.raw if served.raw is not None else served.score,
             None if watched is None else watched.raw if watched.raw is not None else watched.score,
+            None if watched is None else watched.model,
         )
         for column, value in zip(columns.values(), values, strict=True):
             column.append(value)
@@ -134,8 +136,8 @@ def read_decisions(lines: Iterable[bytes], slot: str | None, shadow: str | None)
         raise InputError(
             f"decisions: none names {asked}; they name {', '.join(sorted(named)) or 'no models'}; {hint}".rstrip("; ")
         )
-    types = {"id": pl.String, "flagged": pl.Boolean, "arm": pl.String, "model": pl.String}
-    frame = pl.DataFrame(columns, schema=types | {"score": pl.Float64, "watched": pl.Float64})
+    types = {"id": pl.String, "flagged": pl.Boolean, "arm": pl.String, "model": pl.String, "watching": pl.String}
+    frame = pl.DataFrame(columns, schema_overrides=types | {"score": pl.Float64, "watched": pl.Float64})
     return frame.unique("id", keep="first", maintain_order=True), slot
 
 
@@ -182,7 +184,7 @@ def arms_of(lines: Iterable[bytes], table: TrainingTable, asked: Asked) -> Arms:
         )
     unmatched = len(decisions) - len(joined)
     if asked.shadow is not None:
-        watched = joined.with_columns(score="watched", flagged=pl.lit(False))
+        watched = joined.with_columns(score="watched", model="watching", flagged=pl.lit(False))
         return Arms((_arm(slot, joined), _arm(asked.shadow, watched)), True, unmatched)
     names = joined["arm"].unique(maintain_order=True).to_list()
     if len(names) < 2:

@@ -119,6 +119,12 @@ class TrainingTable:
         missing = [name for name in [*FIRST_COLUMNS, *content.types] if name not in frame.columns]
         if missing:
             raise InputError(f"{path}: has no column {', '.join(missing)}; write it anew: counterfoil dataset")
+        if frame[LABEL].dtype != pl.Boolean:
+            found = str(frame[LABEL].dtype)
+            raise InputError(
+                f'{path}: column "{LABEL}": found {found}; allowed: Boolean, null where it was not known; '
+                "write it anew: counterfoil dataset"
+            )
         return cls(frame, content)
 
     def __len__(self) -> int:
