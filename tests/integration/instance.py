@@ -107,9 +107,7 @@ class Load:
 
     def _producer(self) -> Producer:
         # Idempotent, or a broker that is killed would make the test itself write twice.
-        return Producer(
-            self.broker.settings(enable_idempotence=True, linger_ms=5, delivery_timeout_ms=120_000, log_level=0)
-        )
+        return Producer(self.broker.settings(enable_idempotence=True, linger_ms=5, delivery_timeout_ms=120_000))
 
     def _produce(self, producer: Producer, count: int) -> None:
         for number in range(self.sent, self.sent + count):
