@@ -119,7 +119,10 @@ def test_a_damaged_definition_is_read_or_refused_with_a_place(data: st.DataObjec
 
 def test_the_public_names_exist() -> None:
     assert all(hasattr(detector_file, name) for name in detector_file.__all__)
-    assert set(builtin_names()) == {"payments", "laundering", "profile-change", "account-burst", "handbook"}
+    assert set(builtin_names()) == {
+        "payments", "laundering", "laundering-accounts", "profile-change", "account-burst", "handbook",
+        "handbook-extended", "paysim",
+    }  # fmt: skip
 
 
 PAGE = (Path(__file__).parents[1] / "docs" / "definition.md").read_text()

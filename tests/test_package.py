@@ -17,8 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 MODULES = {"pyyaml": "yaml"}
 """Distributions whose module has another name."""
-CARRIED = {"llvmlite"}
-"""What comes with a declared dependency as part of its interface: numba's intrinsics are written with llvmlite."""
+CARRIED = {"joblib", "llvmlite"}
+"""What comes with a declared dependency as part of its interface: numba's intrinsics are written with llvmlite, models of
+scikit-learn are kept with joblib."""
 
 
 def test_the_version_is_the_one_of_pyproject() -> None:

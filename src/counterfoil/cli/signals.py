@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,11 +33,20 @@ def quiet_end(stopped: threading.Event) -> Iterator[None]:
         signal.signal(number, former[number])
         raise SystemExit(0)
 
+    tell = sys.unraisablehook
+
+    def unless_ended(caught: sys.UnraisableHookArgs) -> None:
+        # Raised where a library called back, the end goes no further; whoever looks at ``stopped`` ends instead.
+        if not isinstance(caught.exc_value, SystemExit):
+            tell(caught)
+
     for number in (signal.SIGINT, signal.SIGTERM):
         former[int(number)] = signal.signal(number, end)
+    sys.unraisablehook = unless_ended
     try:
         yield
     finally:
+        sys.unraisablehook = tell
         for each, handler in former.items():
             signal.signal(each, handler)
 
