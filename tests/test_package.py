@@ -15,11 +15,11 @@ import counterfoil
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-MODULES = {"pyyaml": "yaml"}
+MODULES = {"mlflow-skinny": "mlflow", "pyyaml": "yaml"}
 """Distributions whose module has another name."""
 CARRIED = {"joblib", "llvmlite"}
-"""What comes with a declared dependency as part of its interface: numba's intrinsics are written with llvmlite, models of
-scikit-learn are kept with joblib."""
+"""What comes with a declared dependency as part of its interface: numba's intrinsics are written with llvmlite,
+models of scikit-learn are kept with joblib."""
 
 
 def test_the_version_is_the_one_of_pyproject() -> None:
