@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,7 +58,8 @@ def kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder.mkdir(exist_ok=True)
     users = folder / "users"
     users.mkdir(exist_ok=True)
-    mine = users / str(os.getpid())
+    # Its own name, not the process alone: a worker may hold this fixture twice, for tests in two folders.
+    mine = users / f"{os.getpid()}-{uuid.uuid4().hex}"
     stack = Stack(folder / "stack")
     with locked(folder / "lock"):
         with provisioned():
