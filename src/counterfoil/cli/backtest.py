@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from counterfoil.cli.console import examples, messages, output, write_json
+from counterfoil.cli.console import examples, history_progress, messages, output, write_json
 from counterfoil.cli.options import (
     Columns,
     Delimiter,
@@ -141,24 +141,7 @@ def _check_files(detectors: list[str | None], files: list[Path], written: dict[s
 
 def _run(tried: Backtest) -> Result:
     """Run it behind a progress bar."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    console = messages()
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[events]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("compiling", total=1.0, events="")
-        tried.on_progress = lambda each: bar.update(
-            task, completed=each.done, description=each.file, events=f"{each.events:,} events"
-        )
+    with history_progress() as tried.on_progress:
         return tried.run()
 
 

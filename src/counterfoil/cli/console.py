@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from counterfoil.errors import ConfigurationError, CounterfoilError, DefinitionError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from counterfoil.backtest.replay import Progress
 
 
 def examples(*lines: str) -> str:
@@ -66,3 +70,27 @@ def _plain(text: str) -> str:
     from rich.markup import escape
 
     return escape(text)
+
+
+@contextmanager
+def history_progress() -> Iterator[Callable[[Progress], None]]:
+    """Show on standard error how far a replay of history is; what is given is told at each step."""
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = messages()
+    bar = Bar(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[events]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("compiling", total=1.0, events="")
+        yield lambda each: bar.update(
+            task, completed=each.done, description=each.file, events=f"{each.events:,} events"
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from counterfoil.cli.console import examples, messages, output, write_json
+from counterfoil.cli.console import examples, history_progress, messages, output, write_json
 from counterfoil.cli.options import (
     Columns,
     Delimiter,
@@ -141,24 +141,7 @@ def _labelling(labels: str | None, delay: str | None, subject: str | None, as_of
 
 def _run(wanted: Dataset) -> Written:
     """Run it behind a progress bar."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    console = messages()
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[events]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        task = bar.add_task("compiling", total=1.0, events="")
-        wanted.on_progress = lambda each: bar.update(
-            task, completed=each.done, description=each.file, events=f"{each.events:,} events"
-        )
+    with history_progress() as wanted.on_progress:
         return wanted.write()
 
 
