@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
@@ -39,6 +40,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         absent(f"shared data ({folder})")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def logs_as_at_the_start() -> None:
+    """Forget what level an earlier test's command has set for the whole process."""
+    structlog.reset_defaults()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
