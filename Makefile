@@ -12,6 +12,8 @@ STAMP := $(VENV)/.installed
 BENCH_STAMP := $(VENV)/.installed-bench
 STREAMS := .venv-streams
 STREAMS_STAMP := $(STREAMS)/.installed
+FLINK := .venv-flink
+FLINK_STAMP := $(FLINK)/.installed
 # Hashes make the lock binding; wheels alone, so that no compiler is needed and nothing runs at install time.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED := $(INSTALL) --require-hashes --only-binary :all: --requirement
@@ -44,6 +46,19 @@ $(STREAMS_STAMP): requirements/streams.txt
 	@test -x $(STREAMS)/bin/python || $(PYTHON) -m venv $(STREAMS)
 	@$(STREAMS)/bin/python -m pip install --quiet --disable-pip-version-check \
 		--require-hashes --only-binary :all: --requirement requirements/streams.txt
+	@touch $@
+
+# What engines need comes as source in part: those packages alone are built, with locked tools and nothing fetched.
+$(FLINK): $(FLINK_STAMP)
+
+$(FLINK_STAMP): requirements/flink.txt requirements/sdist.txt pyproject.toml
+	@echo "Setting up $(FLINK) (a minute or two the first time)"
+	@test -x $(FLINK)/bin/python || $(PYTHON) -m venv $(FLINK)
+	@$(FLINK)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --only-binary :all: --requirement requirements/sdist.txt
+	@$(FLINK)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+		--require-hashes --only-binary :all: --no-binary crcmod,dill,docopt,hdfs --requirement requirements/flink.txt
+	@$(FLINK)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
 demo: venv  ## Watch generated payments being decided, live in the terminal
@@ -88,7 +103,12 @@ lock:  ## Renew the lock files from pyproject.toml (needs uv)
 		--output-file requirements/bench.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 		--custom-compile-command "make lock" --group streams pyproject.toml --output-file requirements/streams.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--custom-compile-command "make lock" --group pyproject.toml:sdist --output-file requirements/sdist.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--custom-compile-command "make lock" --extra kafka --extra models --extra flink --group build pyproject.toml \
+		--output-file requirements/flink.txt
 
 clean:  ## Remove everything that make and the tests have made
-	rm -rf $(VENV) $(STREAMS) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(STREAMS) $(FLINK) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
