@@ -59,6 +59,35 @@ def test_a_model_is_added_promoted_compared_and_rolled_back(tmp_path: Path) -> N
     assert "rollback payments@1 to champion (before: payments@2): too many alerts" in models(tmp_path, "audit")
 
 
+def refused(folder: Path, *arguments: str) -> str:
+    command = ["models", "add", *arguments, "--why", "x", "--who", "ada", "--registry", str(folder / "registry")]
+    result = runner.invoke(application, command)
+    assert result.exit_code == 1, result.output
+    return result.stderr
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    gone = tmp_path / "gone.onnx"
+    assert f"{gone}: cannot be read: No such file or directory" in refused(tmp_path, str(gone))
+    path = write(tmp_path, 0.5)
+    path.with_suffix(".json").unlink()
+    assert f"{path}: its signature {path.with_suffix('.json')} is missing" in refused(tmp_path, str(path))
+
+
+def test_a_model_is_held_against_the_detector_that_shall_serve_it(tmp_path: Path) -> None:
+    path = write(tmp_path, 0.5)
+    arguments = [str(path), "--why", "x", "--who", "ada", "--registry", str(tmp_path / "registry")]
+    result = runner.invoke(application, ["models", "add", *arguments, "--detector", "payments"])
+    assert result.exit_code == 0, result.output
+    assert "trained on payments@0, and payments is payments@" in result.stderr
+    assert "trained on" not in runner.invoke(application, ["models", "add", *arguments]).stderr
+    inputs = (Input("amount", "float"), Input("card_count_1h", "int"))
+    path.with_suffix(".json").write_bytes(Signature("payments", "logistic", "payments@0", inputs).encode())
+    assert 'needs "amount" as float' in refused(tmp_path, str(path), "--detector", "payments")
+    write(tmp_path, 0.5)
+    assert 'needs "card_count_1h", which is no feature' in refused(tmp_path, str(path), "--detector", "account-burst")
+
+
 def test_an_onnx_file_is_imported_for_a_detector(tmp_path: Path) -> None:
     names = "amount,card_count_1h"
     path = write(tmp_path, 0.5)

@@ -121,6 +121,31 @@ def test_a_pickle_is_converted_once_and_only_when_trusted(tmp_path: Path) -> Non
     assert found.kind == "sklearn.RandomForestClassifier"
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"a,b,c\n1,2,3\n", b"tree\nversion=v4\n", b"\x08\x07\x12\x08skl2onnx", b"\x80\x04\x95\xff"]
+)
+def test_what_is_no_pickle_is_said(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "model.joblib").write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"model\.joblib: cannot be loaded as a pickle .* allowed: what joblib\.dump"
+    ) as raised:
+        import_model(tmp_path / "model.joblib", trusted=True)
+    assert repr(content[:16]) in str(raised.value)
+
+
+class Gone:
+    """A pickle that needs a module that is not here."""
+
+    def __reduce__(self) -> Any:
+        return __import__, ("a_library_of_theirs",)
+
+
+def test_a_pickle_that_needs_a_module_says_which(tmp_path: Path) -> None:
+    joblib.dump(Gone(), tmp_path / "model.joblib")
+    with pytest.raises(InputError, match="needs the module a_library_of_theirs"):
+        import_model(tmp_path / "model.joblib", trusted=True)
+
+
 class Calls:
     """A pickle that calls home when it is loaded."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from counterfoil.errors import ConfigurationError, InputError
 if TYPE_CHECKING:
     from counterfoil.models.registry import AuditEntry, Registry, Version
     from counterfoil.models.signature import Input, Signature
+    from counterfoil.rules.expression import Variable
 
 models_application = typer.Typer(
     help="Models: add, import, list, show, promote, roll back, compare.", no_args_is_help=True, rich_markup_mode="rich"
@@ -56,16 +58,45 @@ def add(
     signature: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Its signature; left out: the same name with .json.")
     ] = None,
+    detector: Annotated[
+        str | None, typer.Option("--detector", metavar="D", help="Refuse a model that this detector cannot serve.")
+    ] = None,
+    settings: Set = None,
     who: Who = None,
     registry: Place = None,
     as_json: Json = False,
 ) -> None:
-    """Add a version from an ONNX file and its signature."""
+    """Add a version from an ONNX file and its signature; --detector looks whether that detector can serve it."""
     from counterfoil.models.signature import Signature
 
+    onnx = _read(model)
     described = signature or model.with_suffix(".json")
+    if signature is None and not described.exists():
+        raise InputError(f"{model}: its signature {described} is missing; allowed: --signature FILE, or models import")
     found = Signature.decode(_read(described), str(described))
-    _add(_read(model), found, who, why, registry, as_json)
+    if detector is not None:
+        _check_detector(found, detector, settings)
+    _add(onnx, found, who, why, registry, as_json)
+
+
+def _check_detector(signature: Signature, detector: str, settings: list[str] | None) -> None:
+    """Refuse a model that a detector cannot serve, and say so where it was trained on another version of one."""
+    from counterfoil.events.identity import IdentityKey
+    from counterfoil.models.matrix import MatrixPlan
+
+    version, variables = _variables(detector, settings)
+    try:
+        MatrixPlan(signature, variables, IdentityKey())
+    except InputError as error:
+        raise InputError(f"--detector {detector}: {error}") from error
+    if signature.detector != version:
+        messages().print(
+            f"trained on {signature.detector or 'no detector that it names'}, and {detector} is {version}: it has all"
+            " inputs in the same types; whether they mean the same, only you can tell",
+            style="yellow",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def import_(
@@ -115,13 +146,20 @@ def _columns(
     detector: str, settings: list[str] | None, names: tuple[str, ...], missing: float | None
 ) -> tuple[str, tuple[Input, ...]]:
     """Return the detector's version, and the columns as it has them."""
+    from counterfoil.models.importing import inputs_of
+
+    version, variables = _variables(detector, settings)
+    return version, inputs_of(names, variables, missing)
+
+
+def _variables(detector: str, settings: list[str] | None) -> tuple[str, Mapping[str, Variable]]:
+    """Return a detector's version, and its features and fields by name."""
     from counterfoil.events.identity import IdentityKey
     from counterfoil.features.plan import FeaturePlan
-    from counterfoil.models.importing import inputs_of
 
     found = load(detector, settings)
     plan = FeaturePlan(found.schema, found.entities, found.features, found.lists, found.max_lateness, IdentityKey())
-    return found.version, inputs_of(names, plan.names, missing)
+    return found.version, plan.names
 
 
 def _add(onnx: bytes, signature: Signature, who: str | None, why: str, place: str | None, as_json: bool) -> None:

@@ -428,6 +428,8 @@ class ModelHost:
         How features are called when reasons are told.
     watcher
         Is told what happens.
+    detector
+        The detector's version, for a warning where a model was trained on another one.
 
     Raises
     ------
@@ -444,11 +446,13 @@ class ModelHost:
         poll_seconds: float = 0.2,
         words: Mapping[str, str] | None = None,
         watcher: Watcher | None = None,
+        detector: str = "",
     ) -> None:
         self.uses = tuple(uses)
         self.files = ModelFiles(folder, words)
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._planner, self._place, self._poll_seconds, self._watcher = planner, place, poll_seconds, watcher
+        self._detector = detector
         self._slots = slots_of(uses)
         self._fences: dict[tuple[int, str], _Fence] = {}
         self._recent: deque[_Recent] = deque()
@@ -575,9 +579,7 @@ class ModelHost:
         if former is not None and former.sha256 == version.sha256:
             return former if former.reference == version.reference else replace(former, reference=version.reference)
         try:
-            self._planner.plan(version.signature, version.sha256)
-            onnx = registry.onnx(version)
-            model = _loaded(version, onnx)
+            onnx, model = self._checked(registry, version)
         except CounterfoilError as error:
             return self._refuse(entry, str(error), former)
         self._refused.pop(entry, None)
@@ -594,6 +596,20 @@ class ModelHost:
             mapped_rows=serving.mapping.rows,
         )
         return serving
+
+    def _checked(self, registry: Registry, version: Version) -> tuple[bytes, Model]:
+        """Return a version's file and the model in it, once it fits the detector."""
+        self._planner.plan(version.signature, version.sha256)
+        onnx = registry.onnx(version)
+        model = _loaded(version, onnx)
+        if self._detector and version.signature.detector != self._detector:
+            _log.warning(
+                "model was trained on another version of the detector; it has all inputs in the same types",
+                model=version.reference,
+                trained_on=version.signature.detector,
+                detector=self._detector,
+            )
+        return onnx, model
 
     def _refuse(self, entry: int, reason: str, former: ServingModel | None) -> ServingModel | None:
         if self._refused.get(entry) != reason:
@@ -672,9 +688,7 @@ class ModelHost:
     def _first(self, registry: Registry, use: ModelUse, last: Served | None) -> ServingModel | None:
         try:
             version = registry.resolve(use.use)
-            self._planner.plan(version.signature, version.sha256)
-            onnx = registry.onnx(version)
-            model = _loaded(version, onnx)
+            onnx, model = self._checked(registry, version)
         except InputError as error:
             if use.acts:
                 raise InputError(f"models.{use.name}: {error}") from error

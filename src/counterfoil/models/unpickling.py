@@ -63,8 +63,15 @@ def _convert(source: Path, folder: Path) -> dict[str, Any]:
 
     from counterfoil.models.conversion import sklearn_onnx  # noqa: PLC0415
 
-    with source.open("rb") as file:
-        estimator = joblib.load(file)
+    try:
+        with source.open("rb") as file:
+            estimator = joblib.load(file)
+    except PermissionError:
+        raise
+    except ModuleNotFoundError as error:
+        return {"error": f"needs the module {error.name}, which is not installed here; install what made the model"}
+    except Exception as error:  # bytes that are no pickle raise anything: KeyError, IndexError, struct.error, …
+        return {"error": _no_pickle(source, error)}
     features = int(getattr(estimator, "n_features_in_", 0) or getattr(estimator, "n_features_", 0))
     if features < 1:
         return {"error": f"{type(estimator).__name__}: does not say how many features it has; is it fitted?"}
@@ -78,6 +85,16 @@ def _convert(source: Path, folder: Path) -> dict[str, Any]:
     names = [str(name) for name in getattr(estimator, "feature_names_in_", [])]
     kind = f"{type(estimator).__module__.partition('.')[0]}.{type(estimator).__name__}"
     return {"kind": kind, "features": features, "names": names, "libraries": _libraries(), "missing": with_missing}
+
+
+def _no_pickle(source: Path, error: Exception) -> str:
+    with source.open("rb") as file:
+        start = file.read(16)
+    return (
+        f"cannot be loaded as a pickle ({type(error).__name__}: {str(error)[:200]}): found a file that begins with"
+        f" {start!r}; allowed: what joblib.dump or pickle.dump wrote with the versions of libraries that are installed"
+        " here; ONNX is imported as .onnx, LightGBM's text as .txt"
+    )
 
 
 def _rows(features: int) -> Any:

@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from counterfoil.backtest.replay import Backtest
 from counterfoil.errors import InputError, StorageError
 from counterfoil.models.registry import FolderRegistry
+from counterfoil.models.signature import Signature
 from counterfoil.runtimes.local.log import StateLog
 from counterfoil.runtimes.local.outputs import read_decisions
 from counterfoil.runtimes.local.runtime import FIXED_CLOCK_VARIABLE, LocalRuntime
 from counterfoil.runtimes.local.store import Store
-from tests.runtimes.local.models_sample import DETECTOR, add_versions, config
+from tests.runtimes.local.models_sample import DETECTOR, INPUTS, add_versions, config, weights
 from tests.runtimes.sample import sample_lines, write_lines
 
 pytest.importorskip("onnx")
@@ -261,8 +263,21 @@ def test_a_model_that_is_not_there_is_told_at_the_start(folder: Path) -> None:
         pass
 
 
+def test_a_model_of_another_version_of_the_detector_serves_with_a_warning(folder: Path) -> None:
+    with FolderRegistry(folder / "registry") as registry:
+        registry.add(weights(3), Signature("sample", "logistic", "sample@before", INPUTS), "test", "older")
+    with capture_logs() as logs, LocalRuntime(config(folder), DETECTOR) as runtime:
+        assert runtime._models is not None
+        promote(folder, 4)
+        assert runtime._models.poll() or runtime._models.lineup()[0].reference == "sample@4"  # type: ignore[union-attr]
+    warnings = [each for each in logs if "another version of the detector" in each["event"]]
+    assert [(each["model"], each["trained_on"], each["detector"]) for each in warnings] == [
+        ("sample@4", "sample@before", DETECTOR.version)
+    ]
+
+
 def test_a_new_version_that_does_not_fit_is_refused_and_the_old_serves(folder: Path) -> None:
-    from counterfoil.models.signature import Input, Signature
+    from counterfoil.models.signature import Input
     from tests.models.making import linear_of
 
     with FolderRegistry(folder / "registry") as registry:

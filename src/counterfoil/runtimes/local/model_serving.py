@@ -56,6 +56,7 @@ def host_of(
         settings.poll_ms / 1000,
         feature_words(detector.features),
         metrics,
+        detector.version,
     )
 
 
