@@ -7,6 +7,7 @@ same decisions, bit for bit, whatever the size of the batches and the number of 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,22 @@ from counterfoil.models.scores import ModelScores
 from counterfoil.rules.expression import Source, Variable
 from counterfoil.rules.program import ExpressionProgram, assemble
 from counterfoil.rules.types import FLOAT, Base
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a batch brings to the stages."""
+
+    rows: Words
+    """(m,): the rows that are decided."""
+    column: Words
+    """(n,): which decision each row is; -1 where it only feeds state."""
+    keys: Words
+    """(keys, n): the entities of each row; 0 where there is none."""
+    inputs: Words
+    """(inputs, n): what the stages read of each row…"""
+    input_nulls: Bytes
+    """…and where it is null."""
 
 
 class Program:
@@ -98,9 +115,14 @@ class Program:
         self.models = ModelScoring(detector.models, scorer.variables, entity_rows, self.key)
         self._outliers = OutlierScoring(detector.outliers, scorer.variables, self.key)
         self._episodes = Episodes(detector.rules, entity_rows)
+        self.stage_plans = tuple(planner.pack() for planner in planners)
+        self.stage_keys = tuple(
+            (fields.index(planner.entity.key), fields.index(planner.feed_key)) for planner in planners
+        )
+        self.entity_rows = entity_rows
         self.stages = Stages(
-            [planner.pack() for planner in planners],
-            [(fields.index(planner.entity.key), fields.index(planner.feed_key)) for planner in planners],
+            self.stage_plans,
+            self.stage_keys,
             shards,
             threads,
             detector.max_lateness,
@@ -130,29 +152,78 @@ class Program:
         repeats = np.flatnonzero(duplicate)
         return self._decide(batch.take(kept), kept, repeats, first[repeats], serving)
 
-    def _decide(self, fresh: Batch, kept: Words, duplicates: Words, firsts: Words, serving: Serving | None) -> Decided:
+    def prepare(self, fresh: Batch) -> Prepared:
+        """Return what the stages need to know of a batch without duplicates."""
         size = len(fresh)
-        decides = self._decides[fresh.kind]
-        rows = decides.nonzero()[0]
-        m = len(rows)
+        rows = self._decides[fresh.kind].nonzero()[0]
         column = np.empty(size, np.int64)
         column.fill(-1)
-        column[rows] = np.arange(m)
+        column[rows] = np.arange(len(rows))
         inputs = np.zeros((self._inputs_rows, size), np.int64)
         input_nulls = np.zeros((self._inputs_rows, size), np.uint8)
         self._inputs_program.run(fresh, np.arange(size), inputs, input_nulls, self.stages.pool, self.threads)
-        keys = self._keys.of(fresh)
+        return Prepared(rows, column, self._keys.of(fresh), inputs, input_nulls)
+
+    def work(self, decisions: int) -> tuple[Words, Bytes]:
+        """Return room for features and what is made of them, (rows, at least ``decisions``): all null."""
         # Rows a page apart would all fall into the same few sets of the processor's cache.
-        width = m if m < 64 else m + (72 - m % 64) % 64
+        width = decisions if decisions < 64 else decisions + (72 - decisions % 64) % 64
         work = np.zeros((self._work_rows, width), np.int64)
         work_nulls = np.empty((self._work_rows, width), np.uint8)
         work_nulls.fill(1)
+        return work, work_nulls
+
+    def _decide(self, fresh: Batch, kept: Words, duplicates: Words, firsts: Words, serving: Serving | None) -> Decided:
+        prepared = self.prepare(fresh)
+        m = len(prepared.rows)
+        work, work_nulls = self.work(m)
         late = np.zeros(m, np.uint8)
         self.stages.update(
-            StageBatch(keys, fresh.kind, fresh.time, column, inputs, input_nulls, work, work_nulls, late)
+            StageBatch(
+                prepared.keys,
+                fresh.kind,
+                fresh.time,
+                prepared.column,
+                prepared.inputs,
+                prepared.input_nulls,
+                work,
+                work_nulls,
+                late,
+            )
         )
-        models, outliers, hits, score, outcome, raised = self._judge(fresh, rows, work, work_nulls, keys, serving)
-        features = len(self.feature_names)
+        decided, raised = self.judge(fresh, prepared, work, work_nulls, late, serving)
+        if raised:
+            decided.alerts = self._episodes.update(fresh, decided, prepared.keys)
+        decided.duplicates, decided.firsts = duplicates, firsts
+        if len(duplicates):
+            decided.rows = kept[prepared.rows]
+        return decided
+
+    def judge(
+        self, fresh: Batch, prepared: Prepared, work: Words, work_nulls: Bytes, late: Bytes, serving: Serving | None
+    ) -> tuple[Decided, int]:
+        """Return the decisions of a batch whose features are there, and how many of them were raised.
+
+        Nothing of the state is read or changed, but for that of outlier scores. There are no alerts in it yet.
+
+        Parameters
+        ----------
+        fresh
+            The events, without duplicates.
+        prepared
+            What ``prepare`` made of them.
+        work, work_nulls
+            What ``work`` gave, with the features that stages answered.
+        late
+            (m,): 1 where a stage found an event to be late.
+        serving
+            Which versions of the detector's models score it; None for none.
+        """
+        rows, m, features = prepared.rows, len(prepared.rows), len(self.feature_names)
+        models, outliers, hits, score, outcome, raised = self._judge(
+            fresh, rows, work, work_nulls, prepared.keys, serving
+        )
+        none = np.zeros(0, np.int64)
         decided = Decided(
             rows,
             score,
@@ -161,17 +232,13 @@ class Program:
             late,
             work[:features, :m],
             work_nulls[:features, :m],
-            duplicates,
-            firsts,
-            size - m,
+            none,
+            none,
+            len(fresh) - m,
             models=models,
             outliers=outliers,
         )
-        if raised:
-            decided.alerts = self._episodes.update(fresh, decided, keys)
-        if len(duplicates):
-            decided.rows = kept[rows]
-        return decided
+        return decided, raised
 
     def _judge(
         self,
