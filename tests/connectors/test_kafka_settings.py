@@ -3,20 +3,101 @@
 from __future__ import annotations
 
 import importlib
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from counterfoil.config import SourceConfig, parse_config
 from counterfoil.connectors import kafka_settings
-from counterfoil.connectors.kafka_settings import KafkaAddress, Troubles, client_settings, require_kafka, shown
-from counterfoil.errors import ConfigurationError
+from counterfoil.connectors.kafka_producer import TopicProducer
+from counterfoil.connectors.kafka_reader import TopicReader
+from counterfoil.connectors.kafka_settings import (
+    KafkaAddress,
+    Patience,
+    Troubles,
+    client_settings,
+    require_kafka,
+    shown,
+)
+from counterfoil.connectors.kafka_sink import KafkaWriter
+from counterfoil.connectors.kafka_source import KafkaSource, KafkaSourceSettings
+from counterfoil.connectors.kafka_topics import TopicAdmin, WantedTopic
+from counterfoil.errors import ConfigurationError, StorageError
 
 
 @pytest.mark.parametrize("text", ["kafka://", "kafka://host", "kafka:///topic", "kafka://host:1/", "http://host/topic"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"--input: found .*kafka://HOST:PORT/TOPIC"):
         KafkaAddress.parse(text)
+
+
+WRONG_SERVERS = ("host:abc", "host:", "host:99999", "host:0", "ho st:9092", "a:9092,,b:9092", "::1:9092")
+
+
+@pytest.mark.parametrize("server", WRONG_SERVERS)
+def test_a_server_that_cannot_be_one_is_refused_at_once(server: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"TOPICS: found the server .*; allowed: HOST:PORT"):
+        KafkaAddress.parse(f"kafka://{server}/topic", "TOPICS")
+    with pytest.raises(ConfigurationError, match="servers: found the server"):
+        client_settings(server, {})
+
+
+def nobody_listens() -> str:
+    """Return an address that was free a moment ago."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("what", ["source", "sink", "producer", "reader", "topics"])
+def test_a_broker_that_is_not_there_is_said_soon(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_settings, "_UNREACHABLE_SECONDS", 0.5)
+    servers, never = nobody_listens(), threading.Event()
+    asks: dict[str, Callable[[], object]] = {
+        "source": lambda: KafkaSource(KafkaSourceSettings(servers, ("t",), "g")),
+        "sink": lambda: KafkaWriter(servers, {}, "t").open(),
+        "producer": lambda: TopicProducer(servers, "t", {}, never).setup(),
+        "reader": lambda: TopicReader(servers, ["t"], {}, never).backlog(),
+        "topics": lambda: TopicAdmin(servers, {}).plan([WantedTopic("t")]),
+    }
+    started = time.monotonic()
+    with pytest.raises(StorageError, match=rf"kafka://{servers}: .*Connection refused; is a broker running there\?"):
+        asks[what]()
+    assert time.monotonic() - started < 8, "all of them wait longer for one that is only slow"
+
+
+@dataclass
+class SaidError:
+    """What the client library hands to its callback."""
+
+    code: str
+
+    def name(self) -> str:
+        return self.code
+
+    def str(self) -> str:
+        return f"said {self.code}"
+
+    def fatal(self) -> bool:
+        return False
+
+
+def test_patience_is_short_where_nobody_listens() -> None:
+    troubles = Troubles("host:1")
+    patience = Patience(troubles, 15.0)
+    patience._started -= 6.0
+    assert not patience.over, "nothing was said yet: it may be slow"
+    troubles._on_error(SaidError("_TRANSPORT"))
+    assert patience.over
+    troubles._on_error(SaidError("_TIMED_OUT"))
+    assert not patience.over, "somebody is there"
+    patience._started -= 10.0
+    assert patience.over
 
 
 def test_a_password_in_an_address_is_refused_and_not_shown() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from counterfoil.connectors.kafka_settings import Troubles, client_settings, require_kafka
+from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, require_kafka
 from counterfoil.errors import ConfigurationError, LimitError, StorageError
 from counterfoil.observability import get_logger
 
@@ -94,7 +94,7 @@ class TopicProducer:
         StorageError
             If no broker answers, or there is no such topic.
         """
-        deadline = time.monotonic() + _SETUP_SECONDS
+        patience = Patience(self._troubles, _SETUP_SECONDS)
         reason = "no answer"
         while True:
             try:
@@ -108,7 +108,7 @@ class TopicProducer:
                     raise self._refused_topic(str(found.error.str()))
                 reason = str(found.error.str())
             self._producer.poll(0)
-            if time.monotonic() >= deadline or self._stopped.is_set() or self._troubles.hopeless:
+            if patience.over or self._stopped.is_set():
                 raise self._troubles.error("cannot be written", reason)
 
     def _refused_topic(self, reason: str) -> StorageError:

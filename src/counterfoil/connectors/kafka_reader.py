@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from counterfoil.connectors.kafka_settings import Troubles, client_settings, require_kafka
+from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, require_kafka
 from counterfoil.errors import ConfigurationError, CounterfoilError, InputError
 
 if TYPE_CHECKING:
@@ -177,13 +177,13 @@ class TopicReader:
 
     def _patient(self, call: Any) -> Any:
         """Call until there is an answer, or no hope of one."""
-        deadline = time.monotonic() + _SETUP_SECONDS
+        patience = Patience(self._troubles, _SETUP_SECONDS)
         while True:
             try:
                 return call()
             except self._kafka.KafkaException as error:
                 self._consumer.poll(0)
-                if time.monotonic() >= deadline or self._stopped.is_set() or self._troubles.hopeless:
+                if patience.over or self._stopped.is_set():
                     raise self._error("cannot be read", _reason(error)) from None
 
     def _error(self, what: str, reason: str) -> CounterfoilError:

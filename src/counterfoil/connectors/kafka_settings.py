@@ -42,6 +42,11 @@ _ANY_AUTHORITY = "probe"
 _AFTER = re.compile(r" \(after .*?\)| \(.* identical error\(s\) suppressed\)")
 _TELLING = ("_AUTHENTICATION", "_SSL", "_RESOLVE", "_TRANSPORT")
 """Errors that say why a cluster cannot be reached, the most telling first."""
+_UNREACHABLE = frozenset({"_TRANSPORT", "_RESOLVE", "_ALL_BROKERS_DOWN"})
+"""Errors of connections that were never made: nobody listens there, or there is no such host."""
+_UNREACHABLE_SECONDS = 3.0
+"""How long nobody may listen before a command says so: five seconds with the start of a run."""
+_SERVER = re.compile(r"(?:[\w+]+://)?(?:\[[0-9A-Fa-f:.%]+\]|[^:\[\]/@\s]+)(?::(\d{1,5}))?")
 _QUIET_SECONDS = 30.0
 """How long an error that comes again is not told again."""
 
@@ -102,7 +107,27 @@ class KafkaAddress:
         names = tuple(unquote(each) for each in topics.split(",") if each)
         if not text.startswith(SCHEME) or not servers or not slash or not names:
             raise ConfigurationError(f'{option}: found "{text}"; allowed: kafka://HOST:PORT/TOPIC[,TOPIC…]')
+        check_servers(servers, option)
         return cls(servers, names)
+
+
+def check_servers(servers: str, place: str) -> None:
+    """Refuse what cannot be the servers of a cluster: the client library would take a strange port for port 0.
+
+    Raises
+    ------
+    ConfigurationError
+        If one of them is not ``HOST:PORT``.
+
+    Examples
+    --------
+    >>> check_servers("one:9092,[::1]:9093,three", "--input")
+    """
+    for each in servers.split(","):
+        found = _SERVER.fullmatch(each.strip())
+        if found is None or (found[1] is not None and not 0 < int(found[1]) < 65_536):
+            shown_server = each.rpartition("@")[2]
+            raise ConfigurationError(f'{place}: found the server "{shown_server}"; allowed: HOST:PORT, a port to 65535')
 
 
 def is_secret(name: str) -> bool:
@@ -127,6 +152,7 @@ def client_settings(servers: str, properties: Mapping[str, str], place: str = "s
     ConfigurationError
         If one of them belongs to counterfoil, or its file cannot be read.
     """
+    check_servers(servers, "servers")
     settings: dict[str, Any] = {
         "bootstrap.servers": servers,
         # librdkafka otherwise waits up to 10 s between two attempts to reach a broker that comes back.
@@ -220,6 +246,11 @@ class Troubles:
         """Whether waiting longer will not help: the cluster refuses who asks."""
         return any(code in {"_AUTHENTICATION", "_SSL"} for code in self._codes)
 
+    @property
+    def unreachable(self) -> bool:
+        """Whether no connection has come about: nobody listens there, or there is no such host."""
+        return bool(self._codes) and _UNREACHABLE.issuperset(self._codes)
+
     def error(self, what: str, fallback: str = "no answer") -> CounterfoilError:
         """Return one clear error for a command that could not reach the cluster."""
         # Each of these is followed by "all brokers are down", which says nothing.
@@ -233,6 +264,33 @@ class Troubles:
         elif "_RESOLVE" in self._codes or "resolve" in reason:
             advice = "check the host's name"
         return StorageError(f"kafka://{self.servers}: {what}: {reason}; {advice}")
+
+
+class Patience:
+    """How long a command waits for its cluster's first answer: less where nobody listens at all.
+
+    A cluster that is starting listens before it answers, so it gets the whole time.
+
+    Parameters
+    ----------
+    troubles
+        What the client library says of its connections; the client must be polled between two questions.
+    seconds
+        The whole time.
+    """
+
+    def __init__(self, troubles: Troubles, seconds: float) -> None:
+        self._troubles = troubles
+        self._started = time.monotonic()
+        self._seconds = seconds
+
+    @property
+    def over(self) -> bool:
+        """Whether it is time to give up."""
+        waited = time.monotonic() - self._started
+        if waited >= self._seconds or self._troubles.hopeless:
+            return True
+        return waited >= _UNREACHABLE_SECONDS and self._troubles.unreachable
 
 
 def client_logger() -> logging.Logger:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from counterfoil.connectors.kafka_settings import Troubles, client_settings, require_kafka
+from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, require_kafka
 from counterfoil.errors import ConfigurationError, StorageError
 from counterfoil.observability import get_logger
 
@@ -43,6 +43,7 @@ TRANSACTION_MS = 30_000
 """After so long the cluster ends a transaction by itself: that is how long others wait for a dead instance's."""
 _ANSWER_SECONDS = 20.0
 _OPEN_SECONDS = 10.0
+_SETUP_CALL_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 _QUEUE_FULL = -184
 
@@ -84,6 +85,7 @@ class KafkaWriter:
         self._producer: Producer | None = None
         self._failed = ""
         self._opened = 0
+        self._reached = False
         self.troubles = Troubles(servers)
         codes = self._kafka.KafkaError
         self._fencing = {
@@ -112,6 +114,8 @@ class KafkaWriter:
             If a setting is refused.
         WriteFailed
             If the cluster does not answer; it may be tried again.
+        StorageError
+            If nobody listens there, and nobody ever did.
         """
         self._failed = ""
         self._opened += 1
@@ -128,8 +132,25 @@ class KafkaWriter:
             self._producer = self._kafka.Producer(settings)
         except (self._kafka.KafkaException, TypeError, ValueError) as error:
             raise ConfigurationError(f"sinks[].properties: {_reason(error)}") from None
+        if not self._reached:
+            self._reach(self._producer)
         if self._id is not None:
             self._call(lambda producer: producer.init_transactions(_OPEN_SECONDS))
+
+    def _reach(self, producer: Producer) -> None:
+        """Wait for the first answer: a wrong address is said soon, and not when transactions are given up."""
+        patience = Patience(self.troubles, _OPEN_SECONDS)
+        while not self._reached:
+            try:
+                producer.list_topics(timeout=_SETUP_CALL_SECONDS)
+                self._reached = True
+            except self._kafka.KafkaException as error:
+                producer.poll(0)
+                if patience.over and self.troubles.unreachable:
+                    self.abandon()
+                    raise self.troubles.error("cannot be reached", _reason(error)) from None
+                if patience.over:
+                    raise WriteFailed(self.troubles.last or _reason(error)) from None
 
     def check_topics(self, topics: Sequence[str]) -> None:
         """Refuse topics that do not exist.

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from counterfoil.connectors.kafka_settings import Troubles, client_settings, require_kafka
+from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, require_kafka
 from counterfoil.connectors.partitions import Partition, PartitionedChunk, PartitionOwner, Spans, Words
 from counterfoil.errors import ConfigurationError, InputError, StorageError
 from counterfoil.observability import get_logger
@@ -46,6 +46,7 @@ DEFAULTS: Mapping[str, Any] = {
 _POLL_SECONDS = 0.1
 """How long a stop may go unnoticed while nothing comes."""
 _SETUP_SECONDS = 20.0
+_SETUP_CALL_SECONDS = 1.0
 _ANSWER_SECONDS = 10.0
 """How long one question to the cluster may take…"""
 _ANSWERS_SECONDS = 180.0
@@ -279,15 +280,16 @@ class KafkaSource:
     def _existing(self, client: Consumer) -> list[Partition]:
         """Return all partitions of the topics, once the cluster answers."""
         deadline = time.monotonic() + _SETUP_SECONDS
+        patience = Patience(self._troubles, _SETUP_SECONDS)
         problem = ""
         while True:
             client.poll(0)
             try:
-                known = client.list_topics(timeout=2.0).topics
+                known = client.list_topics(timeout=_SETUP_CALL_SECONDS).topics
             except self._kafka.KafkaException as error:
                 problem = str(error.args[0].str())
-                if self._troubles.hopeless or time.monotonic() >= deadline:
-                    client.poll(0)
+                client.poll(0)
+                if patience.over:
                     raise self._troubles.error("cannot be reached", problem) from None
                 continue
             missing = [topic for topic in self.settings.topics if topic not in known or known[topic].error]

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from counterfoil.connectors.kafka_settings import Troubles, client_settings, require_kafka
+from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, require_kafka
 from counterfoil.errors import ConfigurationError, StorageError
 
 _SETUP_SECONDS = 15.0
-_CALL_SECONDS = 2.0
+_CALL_SECONDS = 1.0
 _ACTION_SECONDS = 30.0
 _LOOK_SECONDS = 0.05
 
@@ -190,13 +190,13 @@ class TopicAdmin:
         return {name: len(topic.partitions) for name, topic in topics.items() if topic.error is None}
 
     def _patient(self, call: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + _SETUP_SECONDS
+        patience = Patience(self._troubles, _SETUP_SECONDS)
         while True:
             try:
                 return call()
             except self._kafka.KafkaException as error:
                 self._client.poll(0)
-                if time.monotonic() >= deadline or self._troubles.hopeless:
+                if patience.over:
                     raise self._troubles.error("cannot be reached", _reason(error)) from None
 
     def _wait_until_there(self, wanted: Sequence[WantedTopic]) -> None:
