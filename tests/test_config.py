@@ -115,6 +115,15 @@ def test_environment_variables_are_filled_in_and_secrets_stay_hidden() -> None:
         parse_config(content, {"WHICH": "x", "PORT": "1", "SECONDS": "1"})
 
 
+def test_a_definition_is_no_configuration_and_that_is_said_once(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("{detector: mine, events: {}, features: {}, rules: [], policy: {review: score > 1}}")
+    with pytest.raises(ConfigurationError) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(f"{path}: is the definition of a detector, not the settings of a run")
+    assert "\n" not in str(caught.value)
+
+
 def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         load_config(tmp_path / "absent.yaml")

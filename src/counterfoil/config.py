@@ -341,6 +341,11 @@ def load_config(path: str | Path, environment: Mapping[str, str] | None = None) 
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path}: is not YAML: {error}") from error
+    if isinstance(content, Mapping) and {"events", "policy"} <= content.keys():
+        raise ConfigurationError(
+            f"{path}: is the definition of a detector, not the settings of a run; a run's settings name it:"
+            f" {{detector: {path}, source: …}}; or: counterfoil run --detector {path} --input …"
+        )
     return parse_config(content, environment)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from counterfoil.cli import topic_view
 from counterfoil.connectors import kafka_producer, kafka_reader
 from counterfoil.events.generators import PaymentsGenerator, TransfersGenerator
 from counterfoil.stack import Stack
@@ -312,7 +313,7 @@ def test_alerts_of_a_topic_are_listed_once_as_they_are_now(command: Command, kaf
     assert listed.exit_code == 0
     assert [json.loads(line)["alert"] for line in listed.stdout.splitlines()] == [f"over-limit@{n}" for n in range(30)]
     assert json.loads(listed.stdout.splitlines()[3])["decisions"] == 5
-    assert f"1 message of {kafka.url(topic)} were neither" in " ".join(listed.stderr.split())
+    assert f"1 message read of {kafka.url(topic)} were neither" in " ".join(listed.stderr.split())
     people = command("alerts", "--from", kafka.url(topic), "--limit", 2).stdout
     # What stands in brackets is data and no style.
     assert people.count("receiver [66]") == people.count("more than [10000]") == 2
@@ -323,6 +324,27 @@ def test_alerts_of_a_topic_are_listed_once_as_they_are_now(command: Command, kaf
     assert len(since.splitlines()) == 1
     one = command("alerts", "--from", kafka.url(topic), "--id", "over-limit@7", "--json").stdout
     assert json.loads(one)["position"] == 7
+
+
+def test_alerts_are_found_behind_many_other_messages(command: Command, kafka: Broker) -> None:
+    topic = kafka.topic()
+    kafka.produce(topic, [packed(alert(1), alert(2)), *[b"{}"] * 2_000])
+    found = command("alerts", "--from", kafka.url(topic), "--limit", 2)
+    assert found.stdout.count("over-limit@") == 2
+    assert "2,000 messages read of" in " ".join(found.stderr.split())
+
+
+def test_it_says_how_far_it_has_looked_for_alerts(
+    command: Command, kafka: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topic_view, "_DEPTH_MAX", 100)
+    topic = kafka.topic()
+    kafka.produce(topic, [packed(alert(1)), *[b"{}"] * 1_000])
+    found = command("alerts", "--from", kafka.url(topic))
+    assert (found.exit_code, found.stdout) == (0, "")
+    said = " ".join(found.stderr.split())
+    assert "found 0 among the newest 100 messages of a partition; --limit 0 looks at all" in said
+    assert command("alerts", "--from", kafka.url(topic), "--limit", 0).stdout.count("over-limit@1") == 1
 
 
 def test_of_decisions_those_that_want_attention_are_shown(command: Command, kafka: Broker) -> None:

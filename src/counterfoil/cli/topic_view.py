@@ -14,9 +14,12 @@ from counterfoil.cli.signals import clean_stop
 from counterfoil.words import counted
 
 if TYPE_CHECKING:
-    from counterfoil.connectors.kafka_reader import TopicMessage
+    from counterfoil.connectors.kafka_reader import TopicMessage, TopicReader
 
 Content = dict[str, Any]
+_DEEPER = 16
+_DEPTH_MAX = 200_000
+"""Messages of a partition that are read to find as many alerts as are asked for."""
 
 
 @dataclass(slots=True)
@@ -65,7 +68,7 @@ class TopicView:
         # While nothing is connected yet, the one error at the end says what all the attempts met.
         configure_logs("error")
         with clean_stop(stopped), TopicReader(parsed.servers, parsed.topics, self.settings, stopped) as reader:
-            backlog = _latest(filter(wanted, self._contents(reader.backlog(None if self.whole else self.last))))
+            backlog = self._backlog(reader, wanted)
             configure_logs("warning")
             for content in backlog if self.last is None else backlog[-self.last :]:
                 show(content)
@@ -75,8 +78,22 @@ class TopicView:
                 for content in filter(wanted, self._contents(reader.following())):
                     show(content)
         if self.unknown:
-            text = f"{counted(self.unknown, 'message')} of {self.address} were neither alerts nor decisions"
+            text = f"{counted(self.unknown, 'message')} read of {self.address} were neither alerts nor decisions"
             messages().print(text, style="yellow", markup=False, soft_wrap=True)
+
+    def _backlog(self, reader: TopicReader, wanted: Callable[[Content], bool]) -> list[Content]:
+        """Return what is there; where the newest messages hold too few, look further back, and say where it ends."""
+        depth = None if self.whole else self.last
+        while True:
+            self.unknown = 0
+            found = _latest(filter(wanted, self._contents(reader.backlog(depth))))
+            if depth is None or reader.whole or len(found) >= (self.last or 0):
+                return found
+            if depth >= _DEPTH_MAX:
+                text = f"found {len(found)} among the newest {depth:,} messages of a partition; --limit 0 looks at all"
+                messages().print(text, style="yellow", markup=False, soft_wrap=True)
+                return found
+            depth = min(depth * _DEEPER, _DEPTH_MAX)
 
     def _contents(self, found: Iterable[TopicMessage]) -> Iterator[Content]:
         """Yield alerts, and decisions that somebody should look at; a message may hold several, one a line."""

@@ -77,6 +77,11 @@ class TopicReader:
         Settings of librdkafka.
     stopped
         Set from outside, it ends every wait.
+
+    Attributes
+    ----------
+    whole
+        Whether the last backlog began at the beginning of every partition.
     """
 
     def __init__(
@@ -101,6 +106,7 @@ class TopicReader:
         except (self._kafka.KafkaException, TypeError, ValueError) as error:
             raise ConfigurationError(f"--kafka: {_reason(error)}") from None
         self._assigned: set[Place] = set()
+        self.whole = True
 
     def __enter__(self) -> TopicReader:
         return self
@@ -146,9 +152,11 @@ class TopicReader:
     def _begin(self, last: int | None) -> dict[Place, int]:
         """Go to where reading begins; return the end of each partition that holds something."""
         starts, ends = [], {}
+        self.whole = True
         for topic, number in sorted(self._partitions()):
             low, high = self._patient(lambda place=(topic, number): self._watermarks(*place))
             start = low if last is None else max(low, high - _MARKS * last)
+            self.whole &= start == low
             starts.append(self._kafka.TopicPartition(topic, number, start))
             if high > start:
                 ends[topic, number] = high
