@@ -119,6 +119,7 @@ class Program:
         self.stage_keys = tuple(
             (fields.index(planner.entity.key), fields.index(planner.feed_key)) for planner in planners
         )
+        self.input_rows = self._inputs_rows
         self.entity_rows = entity_rows
         self.stages = Stages(
             self.stage_plans,

@@ -1,0 +1,235 @@
+"""What goes out: decisions as lines, with what a sink needs to know beside them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from counterfoil.decisions.model_scoring import Serving
+from counterfoil.runtimes.engine.blob import decode, encode
+from counterfoil.runtimes.engine.episodes import Alert
+from counterfoil.runtimes.engine.job import place_of
+from counterfoil.runtimes.engine.packing import letters_of
+from counterfoil.runtimes.local.arrays import gathered, offsets_of
+from counterfoil.runtimes.local.lines import LineEncoder
+from counterfoil.runtimes.local.messages import COUNT, IDENTIFIER, PACKED_BYTES, SOURCE, Messages
+from counterfoil.runtimes.local.records import make_records
+
+if TYPE_CHECKING:
+    from counterfoil.decisions.decided import Decided
+    from counterfoil.events.batch import Batch, Words
+    from counterfoil.program import Program
+    from counterfoil.runtimes.engine.job import Job
+    from counterfoil.runtimes.local.store import NewDeadLetter
+
+RESULT = "result"
+
+_COUNTS = ("records", "decided", "observed", "duplicates", "dead", "late", "approve", "review", "block", "alerts")
+
+
+@dataclass(slots=True)
+class Judge:
+    """Turns decisions of a batch into a result.
+
+    Parameters
+    ----------
+    job
+        The job.
+    program
+        Explains hits; any program of the job's detector.
+    """
+
+    job: Job
+    program: Program
+    serving: Serving | None = field(init=False)
+    """The models of the job; None for a detector without."""
+    _encoder: LineEncoder = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = list(zip(self.program.feature_names, self.program.feature_types, strict=True))
+        self._encoder = LineEncoder(names if self.job.features else None)
+        self.serving = _serving(self.job)
+
+    def result(
+        self,
+        batch: Batch,
+        decided: Decided,
+        meta: dict[str, Any],
+        duplicates: int,
+        alerts: Sequence[Alert] = (),
+    ) -> bytes:
+        """Return the result of a batch.
+
+        Parameters
+        ----------
+        batch
+            Its events, without duplicates.
+        decided
+            Their decisions.
+        meta
+            What the packer noted of the batch.
+        duplicates
+            How many duplicates there were.
+        alerts
+            The alerts that they opened and extended, where they are known already.
+        """
+        records = make_records(batch, decided, self.program, self.job.features)
+        decided_at = self.job.clock if self.job.clock is not None else time.time_ns() // 1000
+        lines = self._encoder.encode(records, decided_at, self.job.detector.version)
+        outcomes = np.bincount(decided.outcome, minlength=3).tolist()
+        late = int(np.count_nonzero(decided.late))
+        counts = [meta["records"], len(decided), decided.observed, duplicates, len(meta["dead"]), late, *outcomes]
+        return encode(
+            RESULT,
+            {
+                "position": records.position,
+                "digest": records.digest,
+                "id_length": records.id_length,
+                "id_heap": gathered(records.id_heap, records.id_offset[None], records.id_length[None]),
+                "lines": np.frombuffer(lines, np.uint8),
+            },
+            {
+                "counts": dict(zip(_COUNTS, [*counts, len(alerts)], strict=True)),
+                "unknown_fields": meta["unknown_fields"],
+                "dead": meta["dead"],
+                "alerts": list(alerts),
+            },
+        )
+
+
+def _serving(job: Job) -> Serving | None:
+    """Return what scores with the job's pinned models."""
+    if not job.detector.models:
+        return None
+    from counterfoil.models.mapping import IDENTITY  # noqa: PLC0415 - a detector without models needs no library
+    from counterfoil.models.model import load_model  # noqa: PLC0415
+    from counterfoil.models.serving import FixedServing, ModelFiles, ServingModel  # noqa: PLC0415
+    from counterfoil.models.signature import Signature  # noqa: PLC0415
+
+    files = ModelFiles(None, job.words)
+    lineup: list[ServingModel | None] = []
+    for use in job.detector.models:
+        pinned = job.models.get(use.name)
+        if pinned is None:
+            lineup.append(None)
+            continue
+        model = load_model(pinned.onnx, Signature.decode(pinned.signature), probed=True)
+        lineup.append(files.keep(model, pinned.reference, IDENTITY, None))
+    return FixedServing(job.detector.models, tuple(lineup))
+
+
+class Result:
+    """A result as sinks see it.
+
+    Parameters
+    ----------
+    data
+        The blob.
+    """
+
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+        blob = decode(data, RESULT)
+        self._arrays, self._meta = blob.arrays, blob.meta
+        self.positions: Words = blob.arrays["position"]
+        """(m,): the input position of each decision."""
+        self.digests: Words = blob.arrays["digest"]
+        """(m,): a hash of everything that was computed for it."""
+        self.counts: dict[str, int] = blob.meta["counts"]
+        """What the batch had: records, decided, observed, duplicates, dead, late, outcomes, alerts."""
+        self.unknown_fields: int = blob.meta["unknown_fields"]
+        """How many fields there were that the detector does not know."""
+        self.alerts: list[Alert] = blob.meta["alerts"]
+        """Alerts as they stand after the batch, where state is in one piece."""
+
+    @property
+    def data(self) -> bytes:
+        """The decisions as JSON lines, in order of arrival."""
+        return self._arrays["lines"].tobytes()
+
+    @property
+    def dead(self) -> list[NewDeadLetter]:
+        """What could not be decoded."""
+        return letters_of(self._meta["dead"])
+
+    def identifiers(self, splits: Splits) -> list[bytes]:
+        """Return the id of each decided event; where its kind has none, where it comes from."""
+        heap, lengths = self._arrays["id_heap"].tobytes(), self._arrays["id_length"]
+        starts = offsets_of(lengths).tolist()
+        sources = splits.names(self.positions)
+        return [
+            heap[start : start + length] if length >= 0 else source
+            for start, length, source in zip(starts, lengths.tolist(), sources, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The names of a source's splits.
+
+    Parameters
+    ----------
+    topics
+        The topics, in the order of the configuration; empty for a file.
+    """
+
+    topics: tuple[str, ...] = ()
+
+    def number(self, topic: str, partition: int) -> int:
+        """Return the number of a partition: it stays the same when topics grow.
+
+        Examples
+        --------
+        >>> Splits(("a", "b")).number("b", 3), Splits(("a",)).number("a", 3)
+        (7, 3)
+        """
+        return partition * len(self.topics) + self.topics.index(topic)
+
+    def name(self, position: int) -> bytes:
+        """Return where a position comes from: ``topic/partition/offset``, or the position of a file."""
+        if not self.topics:
+            return b"%d" % position
+        split, offset = place_of(position)
+        topic = self.topics[split % len(self.topics)]
+        return f"{topic}/{split // len(self.topics)}/{offset}".encode()
+
+    def names(self, positions: Words) -> list[bytes]:
+        """Return where positions come from."""
+        if not self.topics:
+            return [b"%d" % position for position in positions.tolist()]
+        if not len(positions):
+            return []
+        split, offset = place_of(int(positions[0]))
+        # A batch comes from one split.
+        prefix = self.name(int(positions[0])).removesuffix(b"%d" % offset)
+        shift = split << 40
+        return [b"%b%d" % (prefix, position - shift) for position in positions.tolist()]
+
+
+def decision_messages(result: Result, splits: Splits) -> Messages:
+    """Return a message for each decision: as the local runtime writes them."""
+    lines = result.data.split(b"\n")
+    lines.pop()
+    sources, keys = splits.names(result.positions), result.identifiers(splits)
+    headers = [[(IDENTIFIER, key), (SOURCE, source)] for key, source in zip(keys, sources, strict=True)]
+    return Messages(lines, keys, headers)
+
+
+def packed_messages(result: Result, splits: Splits) -> Messages:
+    """Return messages of many lines each."""
+    found = Messages()
+    data, first, start = result.data, 0, 0
+    sources = splits.names(result.positions)
+    while start < len(data):
+        end = len(data) if len(data) - start <= PACKED_BYTES else data.rfind(b"\n", start, start + PACKED_BYTES) + 1
+        if end <= start:
+            end = data.find(b"\n", start) + 1
+        part = data[start:end]
+        count = part.count(b"\n")
+        headers = [(COUNT, b"%d" % count), (IDENTIFIER, sources[first]), (SOURCE, sources[first + count - 1])]
+        found.add(part, sources[first], headers)
+        first, start = first + count, end
+    return found
