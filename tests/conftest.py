@@ -13,6 +13,12 @@ from hypothesis import HealthCheck, settings
 CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 """In CI whatever a test needs must be there: what is skipped elsewhere fails."""
 
+# What a terminal or the settings of a user say changes what commands print and where they look; tests state it.
+_TERMINAL = ("CLICOLOR_FORCE", "COLUMNS", "FORCE_COLOR", "GITHUB_ACTIONS", "LINES", "NO_COLOR", "PY_COLORS")
+_SETTINGS = ("COUNTERFOIL_FAIL_AT", "COUNTERFOIL_FIXED_CLOCK", "COUNTERFOIL_MODELS")
+for _name in (*_TERMINAL, "TTY_COMPATIBLE", "TTY_INTERACTIVE", *_SETTINGS):
+    os.environ.pop(_name, None)
+
 # No deadline: the first example of a test may have to wait for numba. In CI the examples are the same in every run, so
 # that a change lands or not for what it does; elsewhere each run tries new ones.
 settings.register_profile("laptop", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -86,3 +86,12 @@ def test_a_file_that_cannot_be_written(command: Command, tmp_path: Path) -> None
     result = command("generate", "payments", "--count", 10, "--output", tmp_path / "absent" / "x.ndjson")
     assert result.exit_code == 1
     assert "choose another output" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["x.ndjson", "x.csv", "x.parquet"])
+def test_a_folder_that_is_missing_is_said_and_not_made(command: Command, tmp_path: Path, name: str) -> None:
+    output = tmp_path / "missing" / name
+    made = command("generate", "payments", *SMALL, "--output", output)
+    assert made.exit_code == 1
+    assert f"{output}: cannot be written: No such file or directory" in made.stderr
+    assert not output.parent.exists()
