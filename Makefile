@@ -14,6 +14,8 @@ STREAMS := .venv-streams
 STREAMS_STAMP := $(STREAMS)/.installed
 FLINK := .venv-flink
 FLINK_STAMP := $(FLINK)/.installed
+SPARK := .venv-spark
+SPARK_STAMP := $(SPARK)/.installed
 # Hashes make the lock binding; wheels alone, so that no compiler is needed and nothing runs at install time.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCKED := $(INSTALL) --require-hashes --only-binary :all: --requirement
@@ -49,6 +51,17 @@ $(STREAMS_STAMP): requirements/streams.txt
 	@touch $@
 
 # What engines need comes as source in part: those packages alone are built, with locked tools and nothing fetched.
+$(SPARK): $(SPARK_STAMP)
+
+# pyspark is served as source alone; its set-up needs setuptools, which comes with a new environment's pip.
+$(SPARK_STAMP): requirements/spark.txt pyproject.toml
+	@echo "Setting up $(SPARK) (two minutes the first time)"
+	@test -x $(SPARK)/bin/python || $(PYTHON) -m venv $(SPARK)
+	@$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--require-hashes --only-binary :all: --no-binary pyspark --requirement requirements/spark.txt
+	@$(SPARK)/bin/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
 $(FLINK): $(FLINK_STAMP)
 
 $(FLINK_STAMP): requirements/flink.txt requirements/sdist.txt pyproject.toml
@@ -106,9 +119,12 @@ lock:  ## Renew the lock files from pyproject.toml (needs uv)
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 		--custom-compile-command "make lock" --group pyproject.toml:sdist --output-file requirements/sdist.txt
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+		--custom-compile-command "make lock" --extra kafka --extra models --extra spark --group build pyproject.toml \
+		--output-file requirements/spark.txt
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 		--custom-compile-command "make lock" --extra kafka --extra models --extra flink --group build pyproject.toml \
 		--output-file requirements/flink.txt
 
 clean:  ## Remove everything that make and the tests have made
-	rm -rf $(VENV) $(STREAMS) $(FLINK) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(STREAMS) $(FLINK) $(SPARK) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

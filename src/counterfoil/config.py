@@ -292,6 +292,22 @@ class LogConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SparkConfig:
+    """A run on Spark; ``state.folder`` is its checkpoint."""
+
+    master: str | None = setting(None)
+    """Spark's master; None for this machine with ``limits.threads`` cores. Where a cluster's manager starts the driver
+    (``counterfoil submit spark``), leave it out."""
+    micro_batch_events: int = setting(200_000, minimum=1, maximum=100_000_000)
+    """Most events of one micro-batch: more of them are faster, fewer are sooner."""
+    partitions: int | None = setting(None, minimum=1, maximum=100_000)
+    """Tasks that a shuffle ends in, fixed by a checkpoint; None for as many as ``limits.shards`` and no fewer than
+    ``limits.threads``."""
+    properties: Mapping[str, str] = setting(default_factory=dict, hidden=True)
+    """Settings of Spark, passed through. They are never shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """Everything that a run needs to know."""
 
@@ -311,6 +327,10 @@ class RunConfig:
     """The Prometheus endpoint."""
     log: LogConfig = setting(default_factory=LogConfig)
     """What is logged."""
+    on: str = setting("local", choices=("local", "spark", "flink"))
+    """What runs it: this process, or an engine."""
+    spark: SparkConfig = setting(default_factory=SparkConfig)
+    """``on: spark`` only."""
     parameters: Mapping[str, str] = setting(default_factory=dict)
     """Values for the ``${name}`` of the detector's definition."""
     secret: Secret | None = setting(None)
