@@ -99,6 +99,27 @@ def test_a_shift_that_comes_and_goes_is_one_episode() -> None:
     assert [change.opened for change in changes if change.drift.name == "f3"] == [True]
 
 
+def test_what_moved_within_training_raises_no_alarm_and_the_rest_still_does() -> None:
+    random = np.random.default_rng(3)
+    matrix = table(random, 20_000)
+    age = np.linspace(0, 60, len(matrix))
+    matrix[:, 0] = random.random(len(matrix)) * age
+    found = read_profile(
+        profile_of([SimpleNamespace(name=f"f{n}") for n in range(FEATURES)], matrix, scores_of(matrix))
+    )
+    assert found is not None
+    assert [each.name for each in found.features if not each.stationary] == ["f0"]
+    monitor = DriftMonitor(found, SETTINGS)
+    assert monitor.moving == ["f0"]
+    for day in range(3):
+        rows = table(random, 6_000)
+        rows[:, 0] = 1_000
+        (report,) = watch(monitor, rows, 2 * day * DAY)
+        assert report.alarms == frozenset()
+        assert report.drifts[0].psi > 1
+    assert days(monitor, random, 3, shift=2.0)[-1].alarms == {"f3", "score"}
+
+
 def test_one_odd_day_raises_nothing() -> None:
     monitor, random = DriftMonitor(profile(), SETTINGS), np.random.default_rng(3)
     reports = days(monitor, random, 1, shift=3.0) + days(monitor, random, 2) + days(monitor, random, 1, shift=3.0)

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from counterfoil.errors import InputError
@@ -15,7 +16,7 @@ from counterfoil.models.matrix import matrix_of_frame
 from counterfoil.models.model import load_model
 from counterfoil.models.profile import Profile, read_profile
 from counterfoil.training.drift_report import drift_report_html, write_drift_report
-from counterfoil.training.drifting import MOVED, STABLE, DriftStudy, study_drift
+from counterfoil.training.drifting import MOVED, MOVING, STABLE, DriftStudy, study_drift
 from tests.training.demo_model import INPUTS, frame, model, write
 
 
@@ -43,6 +44,21 @@ def test_what_was_moved_is_named_on_each_day(tmp_path: Path) -> None:
     assert [each["name"] for each in content["features"] if each["verdict"] == MOVED] == ["amount"]
     assert content["score"]["verdict"] == MOVED
     assert all(day["moved"] == ["amount", "score"] for day in content["days"])
+
+
+def test_what_moved_within_training_is_moving_and_no_news(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    grown = frame(random, 20_000).with_columns(card_count_1h=pl.int_range(pl.len()) // 100)
+    onnx, signature = model(write(grown, tmp_path / "then.parquet"))
+    table = write(frame(random, 12_000, 30).with_columns(card_count_1h=pl.lit(900)), tmp_path / "now.parquet")
+    found_profile = read_profile(signature.profile)
+    assert found_profile is not None
+    matrix = matrix_of_frame(table.frame, INPUTS)
+    scores = load_model(onnx, signature).score(matrix)
+    found = study_drift("demo@1", INPUTS, found_profile, matrix, scores, table.times)
+    verdicts = {each.name: found.verdict(each) for each in found.drifts}
+    assert verdicts == {"amount": STABLE, "card_count_1h": MOVING, "new_device": STABLE, "score": MOVED}
+    assert "features moving" in drift_report_html(found, datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def test_a_day_with_few_rows_is_not_judged(tmp_path: Path) -> None:

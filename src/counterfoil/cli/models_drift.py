@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from counterfoil.models.profile import Profile
     from counterfoil.training.drifting import DriftStudy
 
-_STYLES = {"stable": "green", "shifted": "yellow", "moved": "bold red"}
+_STYLES = {"stable": "green", "shifted": "yellow", "moving": "dim", "moved": "bold red"}
 _SHOWN = 25
 
 
@@ -34,7 +34,8 @@ def drift(
 ) -> None:
     """Hold features and scores of a table against a model's training table: PSI and KS, as a whole and day by day.
 
-    The exit code is 1 when a feature or the score has moved.
+    The exit code is 1 when a feature or the score has moved. One that moved within training itself, as an age does, is
+    shown as moving and does not count.
     """
     from counterfoil.destinations import check_destinations
     from counterfoil.models.registry import open_registry

@@ -13,6 +13,10 @@ An alarm must not cry wolf. A window is closed when it spans a day of event time
 minimum of rows. A feature that lies beyond its bounds for several windows in a row opens an episode, and only one that
 lies below much lower bounds for several windows closes it: one alarm an episode.
 
+A feature that moved within training itself (an age, a count since ever) goes on moving, and a comparison with the whole
+of training says nothing of it: the last quarter of the training table is held against the one before it, and what lies
+apart there is measured and shown, and never raises an alarm.
+
 References
 ----------
 Yurdakul, B., Naranjo, J. (2020). Statistical properties of the population stability index. Journal of Risk Model
@@ -151,23 +155,28 @@ def measure(profile: FeatureProfile, counts: Counts) -> Drift:
     counts
         Rows in each of its bins, those missing last.
     """
-    before, now = profile.all_counts.astype(np.float64), counts.astype(np.float64)
+    return apart(profile.name, profile.all_counts, counts)
+
+
+def apart(name: str, counts_before: Counts, counts: Counts) -> Drift:
+    """Return how far two counts over the same bins, those missing last, lie apart."""
+    before, now = counts_before.astype(np.float64), counts.astype(np.float64)
     rows, rows_before = int(now.sum()), int(before.sum())
     if not rows or not rows_before:
-        return Drift(profile.name, 0.0, 0.0, 0.0, 0.0, rows, 0.0, 0.0, tuple(counts.tolist()))
+        return Drift(name, 0.0, 0.0, 0.0, 0.0, rows, 0.0, 0.0, tuple(counts.tolist()))
     starts = groups(before)
     grouped_before, grouped = np.add.reduceat(before, starts), np.add.reduceat(now, starts)
     # Half a row more in each group: an empty one would be infinitely far away.
     then = (grouped_before + 0.5) / (rows_before + 0.5 * len(starts))
     today = (grouped + 0.5) / (rows + 0.5 * len(starts))
     psi = float(((today - then) * np.log(today / then)).sum())
-    apart = np.cumsum(np.roll(now, 1)) / rows - np.cumsum(np.roll(before, 1)) / rows_before
+    cumulated = np.cumsum(np.roll(now, 1)) / rows - np.cumsum(np.roll(before, 1)) / rows_before
     noise = 1 / rows + 1 / rows_before
     free = len(starts) - 1
     return Drift(
-        profile.name,
+        name,
         psi,
-        float(np.abs(apart).max()),
+        float(np.abs(cumulated).max()),
         noise * (free + _SPREADS * sqrt(2 * max(free, 1))),
         sqrt(-log(_CHANCE / 2) / 2 * noise),
         rows,
@@ -198,6 +207,7 @@ class _Watched:
 
     profile: FeatureProfile
     counts: Counts
+    stationary: bool
     beyond: int = 0
     calm: int = 0
     alarm: bool = False
@@ -274,6 +284,13 @@ class DriftMonitor:
     def __post_init__(self) -> None:
         self._features = [_watched(each) for each in self.profile.features]
         self._score = _watched(self.profile.score)
+        # A score that moves is what the watch is for, whatever it did in training.
+        self._score.stationary = True
+
+    @property
+    def moving(self) -> list[str]:
+        """The features that moved within training itself, and raise no alarm."""
+        return [each.profile.name for each in self._features if not each.stationary]
 
     def observe(
         self, matrix: npt.NDArray[np.float32], scores: npt.NDArray[np.float64], times: npt.NDArray[np.int64]
@@ -339,7 +356,7 @@ class DriftMonitor:
     def _judge(self, each: _Watched, drift: Drift) -> bool:
         """Count the window for or against an alarm; return whether one began or ended."""
         settings = self.settings
-        each.beyond = each.beyond + 1 if drift.beyond(settings) else 0
+        each.beyond = each.beyond + 1 if each.stationary and drift.beyond(settings) else 0
         each.calm = each.calm + 1 if drift.calm(settings) else 0
         before = each.alarm
         each.alarm = each.calm < settings.windows_clear if before else each.beyond >= settings.windows_raise
@@ -347,4 +364,4 @@ class DriftMonitor:
 
 
 def _watched(profile: FeatureProfile) -> _Watched:
-    return _Watched(profile, np.zeros(len(profile.counts) + 1, np.int64))
+    return _Watched(profile, np.zeros(len(profile.counts) + 1, np.int64), profile.stationary)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from counterfoil.errors import InputError
+from counterfoil.models.drift import DriftSettings, apart
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -53,6 +54,9 @@ class FeatureProfile(msgspec.Struct, frozen=True, dict=True):
         Rows without a value.
     mean
         Of the rows that have a value; 0 where none has.
+    stationary
+        Whether the table's last quarter lies where the one before it lies. An age moves within training itself, and so
+        does a count since ever: that they move afterwards is no news.
     """
 
     name: str
@@ -60,6 +64,7 @@ class FeatureProfile(msgspec.Struct, frozen=True, dict=True):
     counts: tuple[int, ...]
     missing: int
     mean: float
+    stationary: bool = True
 
     @property
     def present(self) -> int:
@@ -83,10 +88,7 @@ class FeatureProfile(msgspec.Struct, frozen=True, dict=True):
 
     def bins(self, values: ArrayLike) -> Counts:
         """Return how many values lie in each bin, those missing last."""
-        array = np.asarray(values, np.float64)
-        place = np.searchsorted(self.ends, array, side="left")
-        place[np.isnan(array)] = len(self.counts)
-        return np.bincount(place, minlength=len(self.counts) + 1)
+        return bins_of(self.ends, values)
 
     def quantile(self, share: float) -> float:
         """Return the cut at or below which at least a share of the rows with a value lies; NaN where none has."""
@@ -127,7 +129,7 @@ def profile_of(
     inputs
         What the model takes in, one for each column.
     matrix
-        (rows, features): NaN for a missing value, before anything is imputed.
+        (rows, features): NaN for a missing value, before anything is imputed; in the order of time.
     scores
         (rows,): the model's raw scores.
     """
@@ -159,6 +161,14 @@ def read_profile(content: Mapping[str, Any]) -> Profile | None:
     return profile
 
 
+def bins_of(ends: npt.NDArray[np.float64], values: ArrayLike) -> Counts:
+    """Return how many values lie in each bin that ends somewhere, in the one behind, and are missing."""
+    array = np.asarray(values, np.float64)
+    place = np.searchsorted(ends, array, side="left")
+    place[np.isnan(array)] = len(ends) + 1
+    return np.bincount(place, minlength=len(ends) + 2)
+
+
 def _profile(name: str, column: npt.NDArray[np.floating[Any]]) -> FeatureProfile:
     present = np.asarray(column[~np.isnan(column)], np.float64)
     missing = len(column) - len(present)
@@ -171,4 +181,11 @@ def _profile(name: str, column: npt.NDArray[np.floating[Any]]) -> FeatureProfile
     cuts = cuts[np.isfinite(cuts)]
     counts = np.bincount(np.searchsorted(cuts, present, side="left"), minlength=len(cuts) + 1)
     mean = float(present[np.isfinite(present)].mean()) if np.isfinite(present).any() else 0.0
-    return FeatureProfile(name, tuple(cuts.tolist()), tuple(counts.tolist()), missing, mean)
+    stays = _stationary(cuts, column)
+    return FeatureProfile(name, tuple(cuts.tolist()), tuple(counts.tolist()), missing, mean, stays)
+
+
+def _stationary(cuts: npt.NDArray[np.float64], column: npt.NDArray[np.floating[Any]]) -> bool:
+    """Return whether the last quarter of a column lies where the one before it lies, but for chance."""
+    middle, third = len(column) // 2, len(column) * 3 // 4
+    return apart("", bins_of(cuts, column[middle:third]), bins_of(cuts, column[third:])).calm(DriftSettings())

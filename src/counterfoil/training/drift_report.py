@@ -13,7 +13,7 @@ from counterfoil.backtest.page import page, section, table, write_page
 from counterfoil.backtest.svg import Series, legend, paired_bars, stacked_bars
 from counterfoil.models.drift import groups
 from counterfoil.models.explanations import readable, value_in_words
-from counterfoil.training.drifting import MOVED, SHIFTED, STABLE
+from counterfoil.training.drifting import MOVED, MOVING, SHIFTED, STABLE
 
 if TYPE_CHECKING:
     from counterfoil.models.drift import Drift
@@ -54,6 +54,8 @@ def drift_report_html(study: DriftStudy, written: datetime) -> str:
             "<ul>"
             f"<li>moved: PSI above {settings.psi_raise:g} or KS above {settings.ks_raise:g}; "
             f"stable: PSI below {settings.psi_clear:g} and KS below {settings.ks_clear:g}</li>"
+            "<li>moving: it moved within training itself, as an age or a count since ever does: the last quarter of "
+            "the training table lies apart from the one before it. Where such a feature lies now is no news</li>"
             "<li>both are over the bins of the training table, with missing values as a bin of their own; KS is at "
             "most one bin's share below the true one</li>"
             "<li>drift says that payments differ from those of training, not that the model has become worse: labels "
@@ -79,6 +81,7 @@ def _tiles(study: DriftStudy) -> str:
     tiles = [
         ("features moved", f"{verdicts.count(MOVED)}", f"of {len(verdicts)}"),
         ("features shifted", f"{verdicts.count(SHIFTED)}", "worth a look"),
+        ("features moving", f"{verdicts.count(MOVING)}", "as they did in training"),
         ("score", study.verdict(score), f"PSI {score.psi:.3f}, KS {score.ks:.3f}"),
         ("days", f"{len(study.days):,}", f"{sum(bool(each.drifts) for each in study.days):,} with enough rows"),
     ]
@@ -125,7 +128,7 @@ def _days(study: DriftStudy) -> str:
         return ""
     series = [
         Series(verdict, style, [sum(study.verdict(each) == verdict for each in day.drifts) for day in judged])
-        for verdict, style in ((MOVED, "fraud"), (SHIFTED, "genuine"), (STABLE, "good"))
+        for verdict, style in ((MOVED, "fraud"), (SHIFTED, "genuine"), (MOVING, "other"), (STABLE, "good"))
     ]
     places = [str(np.datetime64(day.day, "D")) for day in judged]
     chart = legend([(each.name, each.style) for each in series]) + stacked_bars(places, series)

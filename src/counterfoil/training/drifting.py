@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from counterfoil.models.profile import FeatureProfile, Profile
     from counterfoil.models.signature import Input
 
-STABLE, SHIFTED, MOVED = "stable", "shifted", "moved"
-"""What is said of a feature: below the lower bounds, between, and beyond the upper ones."""
+STABLE, SHIFTED, MOVED, MOVING = "stable", "shifted", "moved", "moving"
+"""What is said of a feature: below the lower bounds, between, beyond the upper ones; and that it moved within training
+itself, as an age does, so that where it lies now is no news."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class DayDrift:
     drifts: tuple[Drift, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DriftStudy:
     """How far a table lies from what a model was trained on.
 
@@ -65,6 +67,11 @@ class DriftStudy:
     days: tuple[DayDrift, ...]
     settings: DriftSettings
 
+    @cached_property
+    def moving(self) -> frozenset[str]:
+        """The features that moved within training itself."""
+        return frozenset(each.name for each in self.profile.features if not each.stationary)
+
     @property
     def rows(self) -> int:
         """Rows of the table."""
@@ -72,6 +79,8 @@ class DriftStudy:
 
     def verdict(self, drift: Drift) -> str:
         """Return what is to be said of a feature."""
+        if drift.name in self.moving and not drift.calm(self.settings):
+            return MOVING
         if drift.beyond(self.settings):
             return MOVED
         return STABLE if drift.calm(self.settings) else SHIFTED

@@ -95,6 +95,12 @@ class DriftWatch:
                 _log.info("model is not watched for drift: its signature holds no profile", model=served.reference)
             else:
                 monitor = DriftMonitor(profile, self._settings)
+                if monitor.moving:
+                    _log.info(
+                        "features that moved within training raise no alarm of drift",
+                        model=served.reference,
+                        features=monitor.moving,
+                    )
         except InputError as error:
             _log.warning("model is not watched for drift", model=served.reference, reason=str(error)[:300])
         self._watched[entry] = served, monitor
