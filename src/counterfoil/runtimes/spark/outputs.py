@@ -1,0 +1,261 @@
+"""Where results go: written by the driver, once a micro-batch, and once only however often Spark repeats it.
+
+A file is cut back to where the micro-batch began. A topic is written in one transaction a micro-batch, which also
+commits the micro-batch's number as the position of a consumer group of its own; a repeat finds it there and is left
+out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from counterfoil.connectors.kafka_settings import client_settings, require_kafka
+from counterfoil.connectors.kafka_sink import KafkaWriter, WriteFailed
+from counterfoil.connectors.line_output import LineOutput
+from counterfoil.errors import StorageError
+from counterfoil.observability import get_logger
+from counterfoil.runtimes.engine.results import Splits, decision_messages, packed_messages
+from counterfoil.runtimes.local.messages import (
+    Messages,
+    OutgoingAlert,
+    alert_messages,
+    letter_messages,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from counterfoil.config import RunConfig, SinkConfig
+    from counterfoil.runtimes.engine.episodes import Alert
+    from counterfoil.runtimes.engine.results import Result
+
+_log = get_logger(__name__)
+
+
+class Output(Protocol):
+    """One place where results go."""
+
+    def write(self, batch: int, results: Sequence[Result], alerts: Sequence[Alert]) -> None:
+        """Write a micro-batch; the same one may come again, and is then written no second time."""
+        ...
+
+    def close(self) -> None:
+        """Give everything free."""
+        ...
+
+
+class FileOutput:
+    """A file of JSON lines.
+
+    Parameters
+    ----------
+    path
+        The file.
+    query
+        Whose output it is: a file that another checkpoint has begun is written anew.
+    """
+
+    def __init__(self, path: Path, query: str) -> None:
+        self._output = LineOutput(path)
+        self._note = path.with_name(f".{path.name}.spark")
+        self._query = query
+        self._known = self._read()
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            known: dict[str, Any] = json.loads(self._note.read_text("utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        return known if known.get("query") == self._query else {}
+
+    def write(self, batch: int, results: Sequence[Result], alerts: Sequence[Alert]) -> None:
+        """Write a micro-batch; see ``Output.write``."""
+        del alerts
+        if not self._known:
+            self._output.truncate(0)
+        elif self._known["batch"] == batch:
+            if self._output.size < self._known["bytes"]:
+                raise StorageError(
+                    f"{self._output.path}: is shorter than it was; restore it, or begin a new checkpoint"
+                )
+            self._output.truncate(self._known["bytes"])
+        elif self._known["batch"] > batch:
+            return
+        # Known before the first byte is written: else a crash would leave bytes that nobody knows to cut off.
+        self._known = {"query": self._query, "batch": batch, "bytes": self._output.size}
+        draft = self._note.with_name(f"{self._note.name}.part")
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(self._known, file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self._note)
+        for result in results:
+            self._output.write(result.data)
+        self._output.sync()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._output.close()
+
+
+class StandardOutput:
+    """Standard output: what was printed before a crash may be printed again."""
+
+    def write(self, batch: int, results: Sequence[Result], alerts: Sequence[Alert]) -> None:
+        """Write a micro-batch."""
+        del batch, alerts
+        for result in results:
+            sys.stdout.buffer.write(result.data)
+        sys.stdout.buffer.flush()
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class TopicOutput:
+    """Topics of one cluster, written together.
+
+    Parameters
+    ----------
+    sinks
+        What goes where; all on one cluster and delivered alike.
+    servers, properties
+        The cluster.
+    splits
+        How splits of the source are called.
+    query
+        Whose output it is.
+    """
+
+    def __init__(
+        self, sinks: Sequence[SinkConfig], servers: str, properties: Mapping[str, str], splits: Splits, query: str
+    ) -> None:
+        self._sinks, self._splits = tuple(sinks), splits
+        self._exact = sinks[0].delivery == "exactly-once"
+        self._group = f"counterfoil-spark-{query}"
+        self._writer = KafkaWriter(servers, properties, self._group if self._exact else None)
+        self._kafka = require_kafka()
+        self._retry_seconds = sinks[0].retry_seconds
+        self._consumer: Any = None
+        if self._exact:
+            settings = {
+                **client_settings(servers, properties, "sinks[].properties"),
+                **self._writer.troubles.settings(),
+                "group.id": self._group,
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+            }
+            self._consumer = self._kafka.Consumer(settings)
+
+    def write(self, batch: int, results: Sequence[Result], alerts: Sequence[Alert]) -> None:
+        """Write a micro-batch; see ``Output.write``."""
+        messages = [(sink.topic, self._messages(sink, results, alerts)) for sink in self._sinks]
+        deadline, wait = time.monotonic() + self._retry_seconds, 0.2
+        while True:
+            try:
+                self._write_once(batch, messages)
+            except (WriteFailed, self._kafka.KafkaException) as error:
+                self._writer.abandon()
+                if time.monotonic() >= deadline:
+                    raise self._writer.troubles.error("takes nothing", str(error)) from None
+                _log.warning("micro-batch not written; trying again", batch=batch, reason=str(error)[:300])
+                time.sleep(wait)
+                wait = min(2 * wait, 5.0)
+            else:
+                return
+
+    def _write_once(self, batch: int, messages: Sequence[tuple[str | None, Messages]]) -> None:
+        if not self._writer.is_open:
+            # It ends what a former producer of this name left open, so what is read next is final.
+            self._writer.open()
+            self._writer.check_topics([sink.topic for sink in self._sinks if sink.topic])
+        if self._exact and self._reached() > batch:
+            return
+        self._writer.begin()
+        for topic, some in messages:
+            assert topic is not None
+            self._writer.write(topic, some.values, some.keys, some.headers)
+        if self._exact:
+            places = [self._kafka.TopicPartition(self._sinks[0].topic, 0, batch + 1)]
+            self._writer.commit(places, self._consumer.consumer_group_metadata())
+        else:
+            self._writer.commit((), None)
+
+    def _reached(self) -> int:
+        """Return the micro-batch that comes next, as the cluster knows it."""
+        place = self._kafka.TopicPartition(self._sinks[0].topic, 0)
+        return int(self._consumer.committed([place], timeout=20.0)[0].offset)
+
+    def _messages(self, sink: SinkConfig, results: Sequence[Result], alerts: Sequence[Alert]) -> Messages:
+        if sink.content == "alerts":
+            outgoing = [
+                OutgoingAlert(each["alert"], each["position"], {**each["content"], "position": each["position"]})
+                for each in alerts
+            ]
+            return self._renamed(alert_messages([(each, None) for each in outgoing]))
+        if sink.content == "dead-letters":
+            letters = [(letter, None) for result in results for letter in result.dead]
+            return self._renamed(letter_messages(letters))
+        found = Messages()
+        make = packed_messages if sink.format == "packed" else decision_messages
+        for result in results:
+            some = make(result, self._splits)
+            found.values += some.values
+            found.keys += some.keys
+            found.headers += some.headers
+        return found
+
+    def _renamed(self, messages: Messages) -> Messages:
+        """Give the headers that name a position the name of its split."""
+        if not self._splits.topics:
+            return messages
+        for headers in messages.headers:
+            headers[:] = [(name, self._place(name, value)) for name, value in headers]
+        return messages
+
+    def _place(self, name: str, value: bytes) -> bytes:
+        return self._splits.name(int(value)) if name in {"source", "id"} and value.isdigit() else value
+
+    def close(self) -> None:
+        """Close the clients."""
+        self._writer.close()
+        if self._consumer is not None:
+            self._consumer.close()
+
+
+def open_outputs(config: RunConfig, splits: Splits, query: str) -> list[Output]:
+    """Return the outputs of a run.
+
+    Parameters
+    ----------
+    config
+        The run.
+    splits
+        How splits of its source are called.
+    query
+        Whose output it is.
+    """
+    found: list[Output] = []
+    for sink in config.sinks:
+        if sink.type == "stdout":
+            found.append(StandardOutput())
+        elif sink.type == "file":
+            assert sink.path is not None
+            found.append(FileOutput(Path(sink.path), query))
+    topics = [sink for sink in config.sinks if sink.type == "kafka"]
+    if topics:
+        servers = topics[0].servers or config.source.servers
+        assert servers is not None
+        own = topics[0].properties or (config.source.properties if servers == config.source.servers else {})
+        found.append(TopicOutput(topics, servers, own, splits, query))
+    return found
+
+
+Report = Callable[[int, Sequence["Result"]], None]
+"""Is told the number of a micro-batch that is written, and what it had."""

@@ -1,0 +1,129 @@
+"""The Spark session of a run: the settings that counterfoil relies on, and the user's own on top."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from counterfoil.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+    from counterfoil.config import RunConfig
+
+RETRIES = 4
+"""How often a task of a local session may fail: a worker that dies is started again."""
+
+_OWNED = (
+    "spark.sql.shuffle.partitions",
+    "spark.sql.streaming.stateStore.providerClass",
+    "spark.sql.streaming.noDataMicroBatches.enabled",
+)
+
+
+def require_spark() -> None:
+    """Refuse to go on without the library.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is not installed.
+    """
+    try:
+        importlib.import_module("pyspark")
+        importlib.import_module("pyarrow")
+    except ImportError as error:
+        message = (
+            f"spark: {error.name} is not installed; run: pip install 'counterfoil[spark]' (in a checkout: make"
+            " .venv-spark, then .venv-spark/bin/counterfoil)"
+        )
+        raise ConfigurationError(message) from error
+
+
+def partitions_of(config: RunConfig) -> int:
+    """Return how many tasks a shuffle ends in."""
+    if config.spark.partitions is not None:
+        return config.spark.partitions
+    return max(config.limits.shards, config.limits.threads)
+
+
+def master_of(config: RunConfig) -> str | None:
+    """Return Spark's master; None where the one who submits says it."""
+    if config.spark.master is not None:
+        return config.spark.master
+    # Set by spark-submit, in whose hands the driver then is.
+    return None if "SPARK_ENV_LOADED" in os.environ else f"local[{config.limits.threads},{RETRIES}]"
+
+
+def settings(config: RunConfig, jars: Sequence[Path]) -> dict[str, str]:
+    """Return the settings of a session.
+
+    Parameters
+    ----------
+    config
+        The run.
+    jars
+        Archives beyond Spark's own: those of its Kafka source.
+
+    Raises
+    ------
+    ConfigurationError
+        If the user sets what counterfoil depends on.
+    """
+    for name in _OWNED:
+        if name in config.spark.properties:
+            instead = "spark.partitions" if name.endswith("partitions") else "nothing: counterfoil depends on it"
+            raise ConfigurationError(f"spark.properties: {name} is set; use {instead}")
+    found = {
+        "spark.sql.shuffle.partitions": str(partitions_of(config)),
+        "spark.sql.streaming.stateStore.providerClass": (
+            "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
+        ),
+        "spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled": "true",
+        "spark.sql.streaming.noDataMicroBatches.enabled": "false",
+        "spark.sql.execution.arrow.maxRecordsPerBatch": str(config.limits.batch_events),
+        "spark.python.worker.reuse": "true",
+        "spark.driver.maxResultSize": "0",
+        # Results are blobs of many decisions: no column is worth a plan's time.
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.executorEnv.NUMBA_NUM_THREADS": "1",
+    }
+    if jars:
+        found["spark.jars"] = ",".join(str(path) for path in jars)
+    master = master_of(config)
+    if master is not None and master.startswith("local"):
+        found |= {
+            "spark.ui.enabled": "false",
+            "spark.driver.memory": "2g",
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.log.level": "ERROR",
+            "spark.ui.showConsoleProgress": "false",
+        }
+    return found | dict(config.spark.properties)
+
+
+def open_session(config: RunConfig, jars: Sequence[Path] = ()) -> SparkSession:
+    """Return the session of a run; one that is there already is taken as it is."""
+    require_spark()
+    from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
+
+    # Else workers would be another Python, which has none of our packages.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    builder: Any = SparkSession.builder.appName(f"counterfoil {config.detector}")
+    master = master_of(config)
+    if master is not None:
+        builder = builder.master(master)
+    session: SparkSession = builder.config(map=_plain(settings(config, jars))).getOrCreate()
+    return session
+
+
+def _plain(values: Mapping[str, str]) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items()}
