@@ -11,12 +11,12 @@ import numpy.typing as npt
 from counterfoil.training.measures import Labels, average_precision, ranking, roc_auc
 
 SUSPECT_AUC = 0.98
-"""A single feature that ranks this well holds its own label: 1.000 was seen of such. The best honest ones reach 0.721 on
-the handbook's cards, 0.888 on the laundering data, 0.830 on generated payments (docs/training.md has all)."""
+"""A single feature that ranks this well holds its own label: 1.000 was seen of such. The best honest ones reach 0.721
+on the handbook's cards, 0.888 on the laundering data, 0.830 on generated payments (docs/training.md has all)."""
 SUSPECT_PRECISION = 0.90
 SUSPECT_PRECISION_LEAST_RECALL = 0.5
-"""Average precision finds a feature that is certain about a part of the frauds and silent about the rest. The best honest
-one on the cards has 0.434; with labels known after a second instead of a week, which no AUC shows, 0.614."""
+"""Average precision finds a feature that is certain about a part of the frauds and silent about the rest. The best
+honest one on the cards has 0.434; with labels known after a second instead of a week, which no AUC shows, 0.614."""
 ROWS_MAX = 200_000
 FRAUDS_MIN = 20
 """Below so many frauds anything may look perfect by chance."""
