@@ -327,10 +327,10 @@ class RunConfig:
     """The Prometheus endpoint."""
     log: LogConfig = setting(default_factory=LogConfig)
     """What is logged."""
-    on: str = setting("local", choices=("local", "spark", "flink"))
+    runtime: str = setting("local", choices=("local", "spark", "flink"))
     """What runs it: this process, or an engine."""
     spark: SparkConfig = setting(default_factory=SparkConfig)
-    """``on: spark`` only."""
+    """``runtime: spark`` only."""
     parameters: Mapping[str, str] = setting(default_factory=dict)
     """Values for the ``${name}`` of the detector's definition."""
     secret: Secret | None = setting(None)

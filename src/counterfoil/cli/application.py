@@ -22,10 +22,12 @@ from counterfoil.cli import (
     features,
     generate,
     models,
+    plan,
     produce,
     run,
     schema,
     stack,
+    submit,
     topics,
     train,
     verify,
@@ -91,6 +93,7 @@ _ABOUT = "About the program"
 
 demo.register(application, _DECIDE)
 run.register(application, _DECIDE)
+submit.register(application, _DECIDE)
 decisions.register(application, _LOOK)
 alerts.register(application, _LOOK)
 explain.register(application, _LOOK)
@@ -99,6 +102,7 @@ dead_letters.register(application, _LOOK)
 check.register(application, _DEFINE)
 detectors.register(application, _DEFINE)
 features.register(application, _DEFINE)
+plan.register(application, _DEFINE)
 schema.register(application, _DEFINE)
 backtest.register(application, _TRY)
 dataset.register(application, _TRY)

@@ -29,6 +29,7 @@ from counterfoil.cli.options import (
     run_format_of,
     secret_of,
 )
+from counterfoil.cli.run_target import Engine
 from counterfoil.cli.signals import quiet_end
 from counterfoil.errors import ConfigurationError
 from counterfoil.words import counted
@@ -128,6 +129,10 @@ def run(
             "--accept-detector/--keep-detector", help="Go on in a state folder that another detector version has begun."
         ),
     ] = None,
+    on: Annotated[
+        Engine | None,
+        typer.Option("--on", help="What runs it: this process, or an engine, whose checkpoint is then in --state."),
+    ] = None,
     summary_json: Annotated[
         Path | None, typer.Option("--summary-json", metavar="FILE", help="Write what was done, as JSON.")
     ] = None,
@@ -191,7 +196,7 @@ def run(
     """
     content = _read(config)
     secret = None if secret_of(secret_env) is None else f"${{{secret_env}}}"
-    _put(content, "", secret=secret)
+    _put(content, "", secret=secret, runtime=None if on is None else on.value)
     _put(content, "", detector=detector, parameters=None if settings is None else pairs(settings, "--set"))
     _put_source(content, source, form)
     _put(
@@ -260,6 +265,15 @@ def _check_files(settled: RunConfig, config: Path | None, summary_json: Path | N
 def _carry(config: RunConfig, summary_json: Path | None, quiet: bool) -> None:
     """Run, and say what was done."""
     stopped = threading.Event()
+    if config.runtime != Engine.LOCAL:
+        from counterfoil.cli.engines import carry
+
+        summary = carry(config, stopped, quiet)
+        if summary_json is not None:
+            _write_summary(summary_json, summary)
+        if not quiet:
+            _print_summary(summary, None)
+        return
     with ExitStack() as opened:
         with quiet_end(stopped):
             from counterfoil.cli.warming import FIRST_START, first_start

@@ -21,7 +21,7 @@ def gaps(detector: Detector, config: RunConfig) -> Iterator[Problem]:
     yield from engine_gaps(detector, config)
     if config.source.type == "stdin":
         reason = "a pipe cannot be read again after a crash"
-        yield Problem("source.type", '"stdin"', "file, kafka or generator with on: spark", reason)
+        yield Problem("source.type", '"stdin"', "file, kafka or generator with runtime: spark", reason)
 
 
 def check_gaps(detector: Detector, config: RunConfig) -> None:

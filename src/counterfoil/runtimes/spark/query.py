@@ -38,7 +38,7 @@ def results(session: SparkSession, config: RunConfig, job: Job, partitions: int)
     if job.dedupes:
         stream = _step(stream, data, "duplicates", partitions)
     stream = _step(stream, data, "shards", partitions)
-    stream = stream.repartition(partitions, "batch").mapInArrow(joiner(data), PIECES)  # type: ignore[arg-type]
+    stream = stream.repartition(partitions, "batch").mapInArrow(joiner(data), PIECES)
     return _step(stream, data, "episodes", partitions) if job.alerts else stream
 
 

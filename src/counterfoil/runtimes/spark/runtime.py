@@ -161,7 +161,7 @@ class SparkRuntime:
             return None, uuid.uuid4().hex[:12]
         if "://" in place and not place.startswith("file://"):
             # Elsewhere Spark alone reads and writes; its own checks of the state's schema remain.
-            return place, xxhash.xxh3_64_hexdigest(place)[:12]
+            return place, xxhash.xxh3_64_hexdigest(place.encode())[:12]
         folder = Path(place.removeprefix("file://"))
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / JOB_FILE

@@ -1,0 +1,74 @@
+"""Runs on engines: what ``run --on``, ``plan`` and ``submit`` share."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from counterfoil.cli.console import messages
+from counterfoil.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from counterfoil.config import RunConfig
+    from counterfoil.runtimes.local.summary import RunSummary
+
+
+def needs_kafka(config: RunConfig) -> bool:
+    """Return whether an engine needs its Kafka archives."""
+    return config.source.type == "kafka"
+
+
+def jars_of(engine: str, quiet: bool = False) -> list[Path]:
+    """Return an engine's archives beyond its own, fetched once."""
+    from counterfoil.stack.artifacts import library
+
+    def report(text: str) -> None:
+        if not quiet:
+            messages().print(f"[dim]{text}[/]", soft_wrap=True)
+
+    return sorted(library(engine, report).glob("*.jar"))
+
+
+def carry_on_spark(config: RunConfig, stopped: threading.Event, quiet: bool) -> RunSummary:
+    """Run on Spark."""
+    from counterfoil.runtimes.spark.session import require_spark
+
+    require_spark()
+    from counterfoil.observability import configure_logs
+    from counterfoil.runtimes.spark.runtime import SparkRuntime
+
+    configure_logs(config.log.level, config.log.format)
+    resolved = {"spark.jars", "spark.jars.packages"} & config.spark.properties.keys()
+    jars = jars_of("spark", quiet) if needs_kafka(config) and not resolved else []
+    return SparkRuntime(config, jars=jars).run(stopped)
+
+
+@contextmanager
+def _stop_on_signal(stopped: threading.Event) -> Iterator[None]:
+    """Let the run end in order on SIGTERM and SIGINT."""
+    former = {each: signal.signal(each, lambda *_: stopped.set()) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for each, handler in former.items():
+            signal.signal(each, handler)
+
+
+def carry(config: RunConfig, stopped: threading.Event, quiet: bool) -> RunSummary:
+    """Run on the engine that the settings name."""
+    with _stop_on_signal(stopped):
+        return _carried(config, stopped, quiet)
+
+
+def _carried(config: RunConfig, stopped: threading.Event, quiet: bool) -> RunSummary:
+    if config.runtime == "spark":
+        return carry_on_spark(config, stopped, quiet)
+    if config.runtime == "flink":
+        from counterfoil.cli.engine_flink import carry_on_flink
+
+        return carry_on_flink(config, stopped, quiet)
+    raise ConfigurationError(f'runtime: found "{config.runtime}"; allowed: spark, flink')
