@@ -10,25 +10,31 @@ import msgspec
 import pytest
 
 from counterfoil.errors import CorruptionError, InputError, StorageError
+from counterfoil.models import mlflow_registry
+from counterfoil.models.mlflow_registry import MlflowRegistry
 from counterfoil.models.registry import FolderRegistry, Registry, open_registry
 from tests.models.making import linear_of, random_matrix, signature_of
 
 pytest.importorskip("onnx")
 
 
-@pytest.fixture(params=["folder", "mlflow"])
-def registry(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Registry]:
-    if request.param == "mlflow":
-        try:
-            import mlflow  # noqa: F401
-        except ImportError:
-            if os.environ.get("CI") == "true" and os.environ.get("COUNTERFOIL_TEST_MLFLOW"):
-                pytest.fail("mlflow is not installed")
-            pytest.skip("mlflow is not installed: pip install 'counterfoil[mlflow]'")
-        opened = open_registry(f"mlflow:sqlite:///{tmp_path}/mlflow.db")
-    else:
+SERVER = os.environ.get("COUNTERFOIL_TEST_MLFLOW")
+"""``http://HOST:PORT`` of an MLflow server that may be filled and emptied; left out, its file store alone is tested."""
+
+
+@pytest.fixture(params=["folder", "mlflow", *(["mlflow-server"] if SERVER else [])])
+def registry(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
+    if request.param == "folder":
         opened = open_registry(tmp_path / "registry")
+    else:
+        pytest.importorskip("mlflow", reason="mlflow is not installed: pip install 'counterfoil[mlflow]'")
+        # MLflow wants a database; without a server its small package has none, and the files are there for tests.
+        monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+        opened = open_registry(f"mlflow:{SERVER if request.param == 'mlflow-server' else tmp_path / 'mlflow'}")
     yield opened
+    if isinstance(opened, MlflowRegistry):
+        for name in opened.names():
+            opened._client.delete_registered_model(name)
     opened.close()
 
 
@@ -77,9 +83,44 @@ def test_what_is_not_there_is_said(registry: Registry, reference: str) -> None:
         registry.resolve(reference)
 
 
-def test_words_are_wanted_for_the_audit_trail(tmp_path: Path) -> None:
-    with FolderRegistry(tmp_path) as registry, pytest.raises(InputError, match="why: found 0 characters"):
+def test_words_are_wanted_for_the_audit_trail(registry: Registry) -> None:
+    with pytest.raises(InputError, match="why: found 0 characters"):
         registry.add(linear_of([1.0]), signature_of(1), "ada", "")
+    assert registry.names() == []
+
+
+def test_models_without_number_are_all_listed(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlflow_registry, "_PAGE", 2)
+    for number in range(5):
+        registry.add(linear_of([1.0, 1.0]), signature_of(2, f"m{number}"), "ada", "one of many")
+    assert registry.names() == [f"m{number}" for number in range(5)]
+    assert [entry.name for entry in registry.audit()] == registry.names()
+    assert registry.audit("other") == []
+    assert registry.aliases("other") == {}
+
+
+def test_nothing_but_ours_goes_to_standard_output(registry: Registry, capfd: pytest.CaptureFixture[str]) -> None:
+    fill(registry, 2)
+    registry.promote("demo", 2, "champion", "ada", "to see")
+    assert capfd.readouterr().out == ""
+
+
+def test_an_mlflow_server_that_is_not_there_is_said_soon() -> None:
+    with pytest.raises(StorageError, match=r"mlflow:http://127\.0\.0\.1:1: cannot be reached: Connection refused"):
+        open_registry("mlflow:http://127.0.0.1:1")
+
+
+def test_what_mlflow_says_is_said_by_us(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("mlflow")
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
+    with pytest.raises(InputError, match=r"mlflow:.*maintenance mode"):
+        open_registry(f"mlflow:{tmp_path}/mlflow").names()
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    registry = open_registry(f"mlflow:{tmp_path}/mlflow")
+    fill(registry, 1)
+    with pytest.raises(InputError, match="reserved"):
+        registry.promote("demo", 1, "latest", "ada", "not a word for an alias")
+    assert registry.aliases("demo") == {}
 
 
 def test_damage_is_found(tmp_path: Path) -> None:

@@ -272,7 +272,7 @@ class FolderRegistry:
         """Add a version after loading it once; the same content again gives the version that is there."""
         if not is_model_name(signature.name):
             raise InputError(f'model: found the name "{signature.name[:100]}"; allowed: letters, digits, _ . and -')
-        _check_words(who, why)
+        check_words(who, why)
         model = load_model(onnx, signature)
         known = self._rows("SELECT number FROM versions WHERE name = ? AND sha256 = ?", signature.name, model.sha256)
         if known:
@@ -298,13 +298,13 @@ class FolderRegistry:
         """Let an alias point at a version."""
         if not is_alias(alias):
             raise InputError(f'alias: found "{alias[:100]}"; allowed: a word such as champion, challenger or shadow')
-        _check_words(who, why)
+        check_words(who, why)
         self.version(name, number)
         self._point(name, number, alias, "promote", who, why)
 
     def rollback(self, name: str, alias: str, who: str, why: str) -> Version:
         """Let an alias point where it did before; twice in a row goes two steps back."""
-        _check_words(who, why)
+        check_words(who, why)
         steps: list[int] = []
         for entry in self.audit(name):
             if entry.alias == alias and entry.action == "promote":
@@ -326,7 +326,7 @@ class FolderRegistry:
 
     def put_metrics(self, name: str, number: int, metrics: Mapping[str, float], who: str, why: str) -> None:
         """Add measurements to a version: those of the same name are replaced."""
-        _check_words(who, why)
+        check_words(who, why)
         known = dict(self.version(name, number).metrics) | {key: float(value) for key, value in metrics.items()}
         text = msgspec.json.encode(known).decode()
         with self._transaction():
@@ -458,7 +458,14 @@ class FolderRegistry:
             raise StorageError(f"{self.folder}: {error.strerror or error}; choose another folder") from error
 
 
-def _check_words(who: str, why: str) -> None:
+def check_words(who: str, why: str) -> None:
+    """Refuse a change without who and why, or with very long ones.
+
+    Raises
+    ------
+    InputError
+        If one is missing or too long.
+    """
     for name, text in (("who", who), ("why", why)):
         if not text.strip() or len(text) > _TEXT_MAX:
             raise InputError(f"{name}: found {len(text)} characters; allowed: 1 to {_TEXT_MAX}, for the audit trail")
