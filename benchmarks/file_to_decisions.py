@@ -12,7 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from benchmarks.harness import Result, report
 from counterfoil.events.generators.payments import PaymentsGenerator
@@ -29,18 +31,33 @@ def write_payments(path: Path, events: int, customers: int = CUSTOMERS) -> None:
             file.write(chunk.to_ndjson())
 
 
-def decide(folder: Path, name: str, events: int) -> float:
+def decide(
+    folder: Path,
+    name: str,
+    events: int,
+    detector: str = "payments",
+    more: Sequence[str] = (),
+    customers: int = CUSTOMERS,
+) -> float:
     """Return the seconds that ``counterfoil run`` takes for a file of some events."""
-    source, output, state = folder / f"{name}.ndjson", folder / f"{name}.decisions", folder / f"{name}.state"
-    write_payments(source, events)
-    command = [str(Path(sys.executable).parent / "counterfoil"), "run", "--detector", "payments", "--format", "json"]
-    command += ["--input", str(source), "--output", str(output), "--state", str(state)]
+    source = folder / f"{name}.ndjson"
+    write_payments(source, events, customers)
     started = time.perf_counter()
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    seconds = time.perf_counter() - started
+    run(["--input", str(source), *outputs(folder, name), "--detector", detector, "--format", "json", *more])
+    return time.perf_counter() - started
+
+
+def outputs(folder: Path, name: str) -> list[str]:
+    """Return where a run of that name writes."""
+    return ["--output", str(folder / f"{name}.decisions"), "--state", str(folder / f"{name}.state")]
+
+
+def run(options: Sequence[str], stdin: IO[bytes] | None = None) -> None:
+    """Perform ``counterfoil run``, and end with what it says where it fails."""
+    command = [str(Path(sys.executable).parent / "counterfoil"), "run", *options]
+    done = subprocess.run(command, check=False, stdin=stdin, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr)
-    return seconds
 
 
 def main() -> list[Result]:

@@ -8,16 +8,14 @@ reasons of the model. The time is that of the whole command.
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.file_to_decisions import CUSTOMERS, EVENTS, WARM_UP, write_payments
+from benchmarks.file_to_decisions import EVENTS, WARM_UP, decide, write_payments
 from benchmarks.harness import Result, report
 from counterfoil.backtest.replay import Backtest
 from counterfoil.detector import Detector
@@ -42,8 +40,8 @@ def with_model(detector: Detector) -> Detector:
     return replace(detector, models=uses, rules=(*detector.rules, rule))
 
 
-def train(detector: Detector, folder: Path) -> None:
-    """Train the model on generated payments and let it serve."""
+def train(detector: Detector, folder: Path, trees: Sequence[int] = (TREES,)) -> None:
+    """Train a model of so many trees for each version on generated payments, and let the first serve."""
     import lightgbm
 
     program = Program(detector)
@@ -62,25 +60,20 @@ def train(detector: Detector, folder: Path) -> None:
     plain = replace(detector, models=(), rules=detector.rules[:-1])
     Backtest(plain, (folder / "train.ndjson",), labels="fraud", on_decided=take).run()
     matrix, label = np.concatenate(parts, axis=1).T, np.concatenate(labels)
-    made = lightgbm.LGBMClassifier(n_estimators=TREES, n_jobs=2, verbose=-1).fit(matrix, label)
     with FolderRegistry(folder / "registry") as registry:
-        version = registry.add(lightgbm_onnx(made.booster_.model_to_string()), signature, "benchmark", "to measure")
-        registry.promote("payments", version.number, "champion", "benchmark", "to measure")
+        for count in trees:
+            made = lightgbm.LGBMClassifier(n_estimators=count, n_jobs=2, verbose=-1).fit(matrix, label)
+            registry.add(lightgbm_onnx(made.booster_.model_to_string()), signature, "benchmark", "to measure")
+        registry.promote("payments", 1, "champion", "benchmark", "to measure")
 
 
-def decide(folder: Path, name: str, events: int, detector: Path) -> float:
-    """Return the seconds that ``counterfoil run`` takes for a file of some events."""
-    source, output, state = folder / f"{name}.ndjson", folder / f"{name}.decisions", folder / f"{name}.state"
-    write_payments(source, events, CUSTOMERS)
-    command = [str(Path(sys.executable).parent / "counterfoil"), "run", "--detector", str(detector), "--format", "json"]
-    command += ["--input", str(source), "--output", str(output), "--state", str(state)]
-    command += ["--models", str(folder / "registry")]
-    started = time.perf_counter()
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return seconds
+def prepared(folder: Path, trees: Sequence[int] = (TREES,)) -> list[str]:
+    """Return the options of a run with a model: a detector and a registry in a folder."""
+    detector = with_model(load_detector("payments"))
+    path = folder / "payments-model.yaml"
+    path.write_text(write_detector(detector), "utf-8")
+    train(detector, folder, trees)
+    return ["--detector", str(path), "--models", str(folder / "registry")]
 
 
 def main() -> list[Result]:
@@ -91,12 +84,9 @@ def main() -> list[Result]:
     events: int = parser.parse_args().events
     with tempfile.TemporaryDirectory(prefix="counterfoil-bench-") as name:
         folder = Path(name)
-        detector = with_model(load_detector("payments"))
-        path = folder / "payments-model.yaml"
-        path.write_text(write_detector(detector), "utf-8")
-        train(detector, folder)
-        decide(folder, "warm_up", WARM_UP, path)
-        seconds = decide(folder, "measured", events, path)
+        _, detector, *more = prepared(folder)
+        decide(folder, "warm_up", WARM_UP, detector, more)
+        seconds = decide(folder, "measured", events, detector, more)
         with (folder / "measured.decisions").open("rb") as lines:
             alerts = sum(b'"model_reasons"' in line for line in lines)
     note = f"{events:,} events of payments; {alerts:,} with reasons of the model"

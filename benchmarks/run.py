@@ -21,6 +21,7 @@ BENCHMARKS = (
     "model_scoring",
     "model_reasons",
     "models_end_to_end",
+    "model_swap",
     "hot_key",
     "memory",
     "file_to_decisions",

@@ -9,9 +9,10 @@ from counterfoil.decisions.feature_words import feature_words
 from counterfoil.detector_file import read_detector
 from counterfoil.events.batch import Batch
 from counterfoil.models.definition import ModelUse
+from counterfoil.models.fixed_serving import FixedServing
 from counterfoil.models.mapping import IDENTITY
 from counterfoil.models.model import load_model
-from counterfoil.models.serving import FixedServing, ModelFiles
+from counterfoil.models.model_files import ModelFiles
 from counterfoil.models.signature import Input, Signature
 from counterfoil.program import Program
 

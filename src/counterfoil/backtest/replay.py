@@ -25,7 +25,7 @@ from counterfoil.errors import ConfigurationError, nearest
 from counterfoil.events.identity import IdentityKey
 from counterfoil.events.kinds import TIME_MAX, FieldType
 from counterfoil.events.mapping import detector_names
-from counterfoil.models.serving import fixed_serving
+from counterfoil.models.fixed_serving import fixed_serving
 from counterfoil.program import Program
 from counterfoil.runtimes.local.inputs import open_input
 

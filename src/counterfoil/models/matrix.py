@@ -7,6 +7,7 @@ seconds, truth as 0 and 1, a text as its number among the signature's values.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -82,6 +83,14 @@ class MatrixPlan:
         place = np.minimum(np.searchsorted(hashes, words), len(hashes) - 1)
         known = (hashes[place] == words) & (nulls == 0)
         return np.where(known, numbers[place], np.float32(np.nan))
+
+
+class Planner(Protocol):
+    """Knows how a model's matrix is made of events: ``decisions.model_scoring.ModelScoring`` is one."""
+
+    def plan(self, signature: Signature, sha256: str = "", /) -> MatrixPlan:
+        """Return where its columns come from, or raise InputError where the detector lacks one."""
+        ...
 
 
 def _column(each: Input, variables: Mapping[str, Variable]) -> tuple[Variable, int, float]:

@@ -1,66 +1,46 @@
-"""Models in a running system: which versions serve, how they are swapped, fenced off and performed again.
+"""Models in a running system: which versions serve, and how they are swapped.
 
 A ``Lineup`` says which version of each model serves; it never changes. The runtime takes one for each batch, so a swap
 falls between two batches: the watch on the registry loads the new version, fits the mapping of its scores and puts a
 new line-up in place of the old, all beside the stream. What served a batch is recorded with it, and every file that
-ever served is kept in the state folder: a repeat needs neither the registry nor luck.
+ever served is kept in the state folder (``model_files``). ``live_serving`` fences off what fails, ``fixed_serving``
+performs again what was recorded.
 """
 
 from __future__ import annotations
 
-import json
 import threading
-import time
-from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from counterfoil.errors import CounterfoilError, InputError, StorageError
-from counterfoil.events.batch import Batch, Bytes, Texts, Words
-from counterfoil.models import kernel
+from counterfoil.events.batch import Batch, Bytes, Words
 from counterfoil.models.definition import ModelUse
-from counterfoil.models.explanations import Explainer
+from counterfoil.models.fixed_serving import RecordedServing, repeat_of
+from counterfoil.models.live_serving import Fence, LiveServing
 from counterfoil.models.mapping import IDENTITY, ROWS_LEAST, fit_mapping
 from counterfoil.models.mapping import Mapping as ScoreMapping
-from counterfoil.models.matrix import MatrixPlan
+from counterfoil.models.matrix import Planner
 from counterfoil.models.model import Model, load_model
-from counterfoil.models.registry import open_registry, write_file
-from counterfoil.models.scores import ABSENT, FENCED, OVERRAN, RAISED, SERVED, ModelScores, Served, slots_of
-from counterfoil.models.signature import Signature
+from counterfoil.models.model_files import ModelFiles
+from counterfoil.models.recent import RecentDecisions
+from counterfoil.models.registry import open_registry
+from counterfoil.models.scores import SERVED, ModelScores, Served, slots_of
+from counterfoil.models.serving_model import Lineup, ServingModel
 from counterfoil.observability import get_logger
 
 if TYPE_CHECKING:
     from counterfoil.models.registry import Registry, Version
 
-FOLDER_NAME = "models"
-_CURRENT = "current.json"
-CHUNK = 4_096
-"""Rows between two looks at the clock: what a budget is stated for."""
-RECENT_ROWS = 65_536
-"""Recent decisions that mappings are fitted on."""
-_RECENT_OF_BATCH = 2_048
 _REFIT_ROWS = 5_000
 """Where too few decisions were known at a swap, the mapping is fitted once there are so many."""
-_FENCE_SECONDS, _FENCE_SECONDS_MAX = 1.0, 300.0
-"""How long a model is left out after a fault; twice as long after each further one."""
-_REASONS = 5
 
 _log = get_logger(__name__)
-
-
-class Planner(Protocol):
-    """Knows how a model's matrix is made of events: ``decisions.model_scoring.ModelScoring`` is one."""
-
-    def plan(self, signature: Signature, sha256: str = "", /) -> MatrixPlan:
-        """Return where its columns come from, or raise InputError where the detector lacks one."""
-        ...
 
 
 class Watcher(Protocol):
@@ -77,336 +57,6 @@ class Watcher(Protocol):
     def model_took(self, name: str, seconds: float) -> None:
         """Note how long a model took for a batch."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class ServingModel:
-    """A version with the mapping of its scores.
-
-    Parameters
-    ----------
-    reference
-        ``payments@3``.
-    model
-        The loaded model.
-    mapping
-        From its scores to those that thresholds are meant for.
-    words
-        How features are called when reasons are told.
-    """
-
-    reference: str
-    model: Model
-    mapping: ScoreMapping = IDENTITY
-    words: Mapping[str, str] = field(default_factory=dict)
-    _explainer: list[Explainer] = field(default_factory=list, compare=False)
-
-    @property
-    def signature(self) -> Signature:
-        """What it expects."""
-        return self.model.signature
-
-    @property
-    def sha256(self) -> str:
-        """The hash of its content."""
-        return self.model.sha256
-
-    def map(self, raw: kernel.Doubles) -> kernel.Doubles:
-        """Return raw scores on the scale of the thresholds."""
-        return self.mapping.apply(raw)
-
-    def explain(self, rows: npt.NDArray[np.float32]) -> list[Any]:
-        """Return why rows (rows, features) are scored as they are, each for JSON."""
-        try:
-            if not self._explainer:
-                self._explainer.append(Explainer(self.model, self.words))
-            return [each.as_dict() for each in self._explainer[0].explain(rows, _REASONS)]
-        except Exception as error:
-            # A decision without reasons is better than none.
-            _log.warning("reasons of a model failed", model=self.reference, reason=str(error)[:300])
-            return [{"method": "failed", "features": []} for _ in rows]
-
-    def served(self, name: str, status: str) -> Served:
-        """Return what is recorded of it."""
-        return Served(name, self.reference, self.sha256, self.mapping.sha256, status)
-
-
-Lineup = tuple[ServingModel | None, ...]
-"""The version of each model of the definition; None where there is none."""
-
-
-class ModelFiles:
-    """The models that ever served a state folder, by the hash of their content.
-
-    Parameters
-    ----------
-    folder
-        The state folder; None to keep nothing.
-    words
-        How features are called when reasons are told.
-    """
-
-    def __init__(self, folder: Path | None, words: Mapping[str, str] | None = None) -> None:
-        self._folder = None if folder is None else folder / FOLDER_NAME
-        self._words = dict(words or {})
-        self._loaded: dict[tuple[str, str], ServingModel] = {}
-
-    def keep(self, model: Model, reference: str, mapping: ScoreMapping, onnx: bytes | None) -> ServingModel:
-        """Make a version durable before it serves, and return it."""
-        serving = ServingModel(reference, model, mapping, self._words)
-        if self._folder is not None:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if onnx is not None:
-                write_file(self._folder / f"{model.sha256}.json", model.signature.encode())
-                write_file(self._folder / f"{model.sha256}.onnx", onnx)
-            if mapping.sha256:
-                write_file(self._folder / f"mapping-{mapping.sha256}.json", mapping.encode())
-        self._loaded[model.sha256, mapping.sha256] = serving
-        return serving
-
-    def load(self, served: Served) -> ServingModel:
-        """Return a version that served before.
-
-        Raises
-        ------
-        StorageError
-            If its files are gone or damaged.
-        """
-        known = self._loaded.get((served.sha256, served.mapping))
-        if known is not None:
-            return replace(known, reference=served.reference) if known.reference != served.reference else known
-        if self._folder is None:
-            raise StorageError(f"{served.reference}: is needed for a repeat, and nothing was kept of it")
-        try:
-            onnx = (self._folder / f"{served.sha256}.onnx").read_bytes()
-            signature = Signature.decode((self._folder / f"{served.sha256}.json").read_bytes())
-            mapping = IDENTITY
-            if served.mapping:
-                mapping = ScoreMapping.decode((self._folder / f"mapping-{served.mapping}.json").read_bytes())
-            model = load_model(onnx, signature, probed=True)
-        except (OSError, InputError) as error:
-            raise StorageError(
-                f"{self._folder}: {served.reference} served here and cannot be read: {error}; restore the folder"
-            ) from error
-        if model.sha256 != served.sha256 or mapping.sha256 != served.mapping:
-            raise StorageError(f"{self._folder}: {served.reference} is not what served; restore the folder from a copy")
-        return self.keep(model, served.reference, mapping, None)
-
-    def current(self) -> dict[str, Served]:
-        """Return what served last, by name."""
-        if self._folder is None or not (self._folder / _CURRENT).exists():
-            return {}
-        try:
-            rows = json.loads((self._folder / _CURRENT).read_text("utf-8"))
-            return {row[0]: Served(*row) for row in rows}
-        except (OSError, ValueError, TypeError, IndexError):
-            return {}
-
-    def put_current(self, served: Sequence[Served]) -> None:
-        """Note what serves now."""
-        if self._folder is None:
-            return
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self._folder / f"{_CURRENT}.part"
-        draft.write_text(json.dumps([each.as_list() for each in served]), "utf-8")
-        draft.replace(self._folder / _CURRENT)
-
-
-class RecordedServing:
-    """What served a batch once, to perform it again.
-
-    Parameters
-    ----------
-    files
-        Where the models are.
-    recorded
-        What the log holds of the batch.
-    """
-
-    def __init__(self, files: ModelFiles, recorded: tuple[Served, ...]) -> None:
-        self._files, self._recorded = files, recorded
-
-    def asked(self, entry: int) -> ServingModel | None:
-        """Return the model of an entry; None where it gave no scores then."""
-        served = self._recorded[entry]
-        return self._files.load(served) if served.status == SERVED else None
-
-    def score(self, entry: int, columns: kernel.Floats) -> kernel.Doubles | None:
-        """Return the scores that it gave then."""
-        return self._files.load(self._recorded[entry]).model.score_columns(columns)
-
-    def served(self) -> tuple[Served, ...]:
-        """Return who served."""
-        return self._recorded
-
-
-def repeat_of(files: ModelFiles, models: ModelScores | None) -> RecordedServing | None:
-    """Return what served a recorded batch; None where it had no models."""
-    return None if models is None else RecordedServing(files, models.served)
-
-
-class FixedServing:
-    """Versions that serve as long as it takes, without a clock: for back-tests and training tables.
-
-    Parameters
-    ----------
-    uses
-        The models of the definition.
-    lineup
-        Their versions.
-    """
-
-    def __init__(self, uses: Sequence[ModelUse], lineup: Lineup) -> None:
-        self._uses, self._lineup = tuple(uses), lineup
-
-    def asked(self, entry: int) -> ServingModel | None:
-        """Return the model of an entry."""
-        return self._lineup[entry]
-
-    def score(self, entry: int, columns: kernel.Floats) -> kernel.Doubles | None:
-        """Return the scores of (features, rows)."""
-        serving = self._lineup[entry]
-        return None if serving is None else serving.model.score_columns(columns)
-
-    def served(self) -> tuple[Served, ...]:
-        """Return who served."""
-        pairs = zip(self._uses, self._lineup, strict=True)
-        return tuple(Served(use.name) if each is None else each.served(use.name, SERVED) for use, each in pairs)
-
-
-def fixed_serving(
-    uses: Sequence[ModelUse], planner: Planner, place: str | None, words: Mapping[str, str] | None = None
-) -> FixedServing | None:
-    """Return what a registry says serves now; None for a definition without models.
-
-    Raises
-    ------
-    InputError
-        If a model that acts for all is not there, or does not fit the detector.
-    """
-    if not uses:
-        return None
-    registry = open_registry(place, read_only=True)
-    try:
-        files = ModelFiles(None, words)
-        lineup: list[ServingModel | None] = []
-        for use in uses:
-            try:
-                version = registry.resolve(use.use)
-            except InputError:
-                if use.acts:
-                    raise
-                lineup.append(None)
-                continue
-            planner.plan(version.signature)
-            lineup.append(files.keep(registry.model(version), version.reference, IDENTITY, None))
-    finally:
-        registry.close()
-    return FixedServing(uses, tuple(lineup))
-
-
-@dataclass(slots=True)
-class _Fence:
-    """Whether a model is left out after faults, and until when."""
-
-    until: float = 0.0
-    faults: int = 0
-    running: Future[kernel.Doubles] | None = None
-
-    def closed(self) -> bool:
-        """Whether the model is left out now."""
-        if self.running is not None and not self.running.done():
-            return True
-        self.running = None
-        return time.monotonic() < self.until
-
-    def fault(self) -> None:
-        """Leave the model out, longer after each fault."""
-        self.until = time.monotonic() + min(_FENCE_SECONDS * 2**self.faults, _FENCE_SECONDS_MAX)
-        self.faults = min(self.faults + 1, 20)
-
-
-class LiveServing:
-    """A line-up for one batch, with a clock beside it."""
-
-    def __init__(self, host: ModelHost, lineup: Lineup) -> None:
-        self._host, self._lineup = host, lineup
-        self._status = [ABSENT if each is None else SERVED for each in lineup]
-
-    def asked(self, entry: int) -> ServingModel | None:
-        """Return the model of an entry; None while it is fenced off."""
-        serving = self._lineup[entry]
-        if serving is not None and self._host.fence(entry, serving).closed():
-            self._status[entry] = FENCED
-            self._host.failed(entry, FENCED, fault=False)
-            return None
-        return serving
-
-    def score(self, entry: int, columns: kernel.Floats) -> kernel.Doubles | None:
-        """Return the scores, or None where the model raised an error or took too long."""
-        serving = self._lineup[entry]
-        assert serving is not None
-        started = time.monotonic()
-        try:
-            scores = self._chunks(entry, serving, columns)
-        except TimeoutError:
-            self._fault(entry, serving, OVERRAN, "took longer than its budget")
-            return None
-        except Exception as error:
-            self._fault(entry, serving, RAISED, f"{type(error).__name__}: {error}"[:300])
-            return None
-        self._host.fence(entry, serving).faults = 0
-        self._host.took(entry, time.monotonic() - started)
-        return scores
-
-    def _fault(self, entry: int, serving: ServingModel, status: str, what: str) -> None:
-        self._status[entry] = status
-        self._host.fence(entry, serving).fault()
-        self._host.failed(entry, status, fault=True)
-        _log.warning("model fenced off: rules decide without it", model=serving.reference, reason=status, detail=what)
-
-    def _chunks(self, entry: int, serving: ServingModel, columns: kernel.Floats) -> kernel.Doubles:
-        rows = columns.shape[1]
-        budget = self._host.uses[entry].budget / 1_000_000
-        out = np.empty(rows)
-        # Loops of ours have no more than their own time to answer for, not what other processes took of the machine.
-        clock = time.thread_time if serving.model.engine in ("trees", "linear") else time.monotonic
-        started = clock()
-        for number, start in enumerate(range(0, rows, CHUNK)):
-            chunk = columns if rows <= CHUNK else np.ascontiguousarray(columns[:, start : start + CHUNK])
-            out[start : start + CHUNK] = self._chunk(entry, serving, chunk, budget)
-            if clock() - started > budget * (number + 1):
-                raise TimeoutError
-        return out
-
-    def _chunk(self, entry: int, serving: ServingModel, chunk: kernel.Floats, budget: float) -> kernel.Doubles:
-        if serving.model.engine in ("trees", "linear"):
-            # Loops of a known length: they cannot hang.
-            return serving.model.score_columns(chunk)
-        future = self._host.pool.submit(serving.model.score_columns, chunk)
-        try:
-            return future.result(timeout=budget)
-        except FutureTimeout:
-            self._host.fence(entry, serving).running = future
-            self._host.renew_pool()
-            raise TimeoutError from None
-
-    def served(self) -> tuple[Served, ...]:
-        """Return who served."""
-        return tuple(
-            Served(use.name, status=status) if each is None else each.served(use.name, status)
-            for use, each, status in zip(self._host.uses, self._lineup, self._status, strict=True)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Recent:
-    """A sample of a batch's decisions, to fit mappings on."""
-
-    batch: Batch
-    rows: Words
-    features: Words
-    nulls: Bytes
 
 
 class ModelHost:
@@ -454,10 +104,9 @@ class ModelHost:
         self._planner, self._place, self._poll_seconds, self._watcher = planner, place, poll_seconds, watcher
         self._detector = detector
         self._slots = slots_of(uses)
-        self._fences: dict[tuple[int, str], _Fence] = {}
-        self._recent: deque[_Recent] = deque()
-        self._recent_rows = 0
-        self._recent_lock = threading.Lock()
+        self._fences: dict[tuple[int, str], Fence] = {}
+        self._recent = RecentDecisions()
+        self._mappings: dict[tuple[int, str], ScoreMapping] = {}
         self._unfitted: dict[int, ServingModel] = {}
         self._refused: dict[int, str] = {}
         self._stop = threading.Event()
@@ -465,6 +114,7 @@ class ModelHost:
         self._registry: Registry | None = None
         self._stamp: object = None
         self._lineup: Lineup = self._first_lineup()
+        self._keep_mappings()
         self._note_current()
 
     # Handing over ----------------------------------------------------------------------------------------------------
@@ -493,22 +143,11 @@ class ModelHost:
         features, nulls
             (features, len(rows)).
         """
-        if not len(rows):
-            return
-        step = -(-len(rows) // _RECENT_OF_BATCH)
-        columns = np.arange(0, len(rows), step)
-        chosen = batch.take(rows[columns])
-        chosen.texts = Texts(np.zeros(0, np.uint8), chosen.texts.offset, chosen.texts.length)
-        recent = _Recent(chosen, np.arange(len(columns)), features[:, columns], nulls[:, columns])
-        with self._recent_lock:
-            self._recent.append(recent)
-            self._recent_rows += len(columns)
-            while self._recent_rows > RECENT_ROWS:
-                self._recent_rows -= len(self._recent.popleft().rows)
+        self._recent.observe(batch, rows, features, nulls)
 
-    def fence(self, entry: int, serving: ServingModel) -> _Fence:
+    def fence(self, entry: int, serving: ServingModel) -> Fence:
         """Return the fence of a version in its place."""
-        return self._fences.setdefault((entry, serving.sha256), _Fence())
+        return self._fences.setdefault((entry, serving.sha256), Fence())
 
     def failed(self, entry: int, reason: str, fault: bool) -> None:
         """Tell that a model gave no scores for a batch."""
@@ -559,15 +198,22 @@ class ModelHost:
             for entry in range(len(self.uses)):
                 lineup[entry] = self._renewed(registry, entry, lineup)
             self._stamp = stamp
-        if self._unfitted and self._recent_rows >= _REFIT_ROWS:
+        if self._unfitted and self._recent.rows >= _REFIT_ROWS:
             for entry, former in list(self._unfitted.items()):
                 lineup[entry] = self._refitted(lineup[entry], former)
             self._unfitted.clear()
         if tuple(lineup) == self._lineup:
             return False
         self._lineup = tuple(lineup)
+        self._keep_mappings()
         self._note_current()
         return True
+
+    def _keep_mappings(self) -> None:
+        """Remember on what scale each version serves, but for those that wait for decisions to be mapped on."""
+        for entry, serving in enumerate(self._lineup):
+            if serving is not None and entry not in self._unfitted:
+                self._mappings[entry, serving.sha256] = serving.mapping
 
     def _renewed(self, registry: Registry, entry: int, lineup: list[ServingModel | None]) -> ServingModel | None:
         """Return what an entry shall serve with now."""
@@ -626,13 +272,18 @@ class ModelHost:
             return IDENTITY
         if reference.sha256 == model.sha256:
             return reference.mapping
+        known = self._mappings.get((entry, model.sha256))
+        if known is not None:
+            # It comes back: on the scale that it had. Fitting it anew to its successor would add error to error.
+            self._unfitted.pop(entry, None)
+            return known
         mapping = self._fit(model, reference)
-        if not mapping.rows and self._recent_rows < _REFIT_ROWS:
+        if not mapping.rows and self._recent.rows < _REFIT_ROWS:
             self._unfitted[entry] = reference
             _log.warning(
                 "too few recent decisions to map scores; thresholds meet raw scores until there are more",
                 model=self.uses[entry].name,
-                rows=self._recent_rows,
+                rows=self._recent.rows,
                 allowed=_REFIT_ROWS,
             )
         return mapping
@@ -655,17 +306,10 @@ class ModelHost:
         return self.files.keep(serving.model, serving.reference, self._fit(serving.model, reference), None)
 
     def _fit(self, model: Model, reference: ServingModel) -> ScoreMapping:
-        with self._recent_lock:
-            recent = list(self._recent)
-        if sum(len(each.rows) for each in recent) < ROWS_LEAST:
+        if self._recent.rows < ROWS_LEAST:
             return IDENTITY
-        new, former = self._scores(model, recent), reference.map(self._scores(reference.model, recent))
-        return fit_mapping(new, former)
-
-    def _scores(self, model: Model, recent: Sequence[_Recent]) -> kernel.Doubles:
-        plan = self._planner.plan(model.signature, model.sha256)
-        parts = [plan.build(each.batch, each.rows, each.features, each.nulls) for each in recent]
-        return model.score_columns(np.ascontiguousarray(np.concatenate(parts, axis=1)))
+        new, former = self._recent.scores((model, reference.model), self._planner)
+        return fit_mapping(new, reference.map(former))
 
     # Beginning -------------------------------------------------------------------------------------------------------
 

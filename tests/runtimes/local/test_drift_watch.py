@@ -17,7 +17,8 @@ from counterfoil.models.drift import DriftSettings
 from counterfoil.models.matrix import matrix_of_frame
 from counterfoil.models.model import Model, load_model
 from counterfoil.models.scores import FENCED, SERVED, ModelScores, Served
-from counterfoil.models.serving import ModelHost, ServingModel
+from counterfoil.models.serving import ModelHost
+from counterfoil.models.serving_model import ServingModel
 from counterfoil.runtimes.local.drift_watch import DriftWatch
 from tests.training.demo_model import DAY, INPUTS, frame, model, write
 

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from counterfoil.backtest.replay import Backtest
 from counterfoil.errors import InputError, StorageError
+from counterfoil.models.mapping import IDENTITY
 from counterfoil.models.registry import FolderRegistry
 from counterfoil.models.signature import Signature
 from counterfoil.runtimes.local.log import StateLog
@@ -298,6 +299,25 @@ def test_single_calls_are_scored_too(folder: Path) -> None:
         answer = runtime.decide(line)
     assert answer.decision is not None
     assert answer.decision["models"]["fraud"]["model"] in ("sample@1", "sample@2")
+
+
+def test_a_version_that_comes_back_is_on_its_former_scale(folder: Path) -> None:
+    write_lines(folder / "in.ndjson", sample_lines(5_000, seed=11, poison=False))
+    with LocalRuntime(config(folder), DETECTOR) as runtime:
+        runtime.run()
+        models = runtime._models
+        assert models is not None
+        seen = {}
+        for turn, number in enumerate((3, 1, 3, 1)):
+            promote(folder, number)
+            deadline = time.monotonic() + 5.0
+            while models.lineup()[0].reference != f"sample@{number}":  # type: ignore[union-attr]
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            seen[turn] = models.lineup()[0].mapping  # type: ignore[union-attr]
+    assert seen[0].rows > 2_000
+    assert seen[1] is IDENTITY
+    assert (seen[2], seen[3]) == (seen[0], seen[1])
 
 
 def test_thresholds_keep_their_alert_rate_over_a_swap(folder: Path) -> None:

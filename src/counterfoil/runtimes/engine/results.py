@@ -105,9 +105,11 @@ def _serving(job: Job) -> Serving | None:
     """Return what scores with the job's pinned models."""
     if not job.detector.models:
         return None
+    from counterfoil.models.fixed_serving import FixedServing  # noqa: PLC0415
     from counterfoil.models.mapping import IDENTITY  # noqa: PLC0415 - a detector without models needs no library
     from counterfoil.models.model import load_model  # noqa: PLC0415
-    from counterfoil.models.serving import FixedServing, ModelFiles, ServingModel  # noqa: PLC0415
+    from counterfoil.models.model_files import ModelFiles  # noqa: PLC0415
+    from counterfoil.models.serving_model import ServingModel  # noqa: PLC0415
     from counterfoil.models.signature import Signature  # noqa: PLC0415
 
     files = ModelFiles(None, job.words)
@@ -154,6 +156,11 @@ class Result:
     def dead(self) -> list[NewDeadLetter]:
         """What could not be decoded."""
         return letters_of(self._meta["dead"])
+
+    @property
+    def texts(self) -> tuple[bytes, Words]:
+        """The ids of decided events one behind the other, and the length of each: -1 where its kind has none."""
+        return self._arrays["id_heap"].tobytes(), self._arrays["id_length"]
 
     def identifiers(self, splits: Splits) -> list[bytes]:
         """Return the id of each decided event; where its kind has none, where it comes from."""

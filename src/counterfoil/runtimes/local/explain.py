@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from counterfoil.detector import Detector
     from counterfoil.events.batch import Batch
     from counterfoil.events.identity import IdentityKey
+    from counterfoil.models.fixed_serving import RecordedServing
     from counterfoil.models.profile import Profile
-    from counterfoil.models.serving import RecordedServing
     from counterfoil.runtimes.local.records import Records
     from counterfoil.runtimes.local.store import Header, Store
 

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from counterfoil.decisions.model_scoring import ModelScoring
     from counterfoil.detector import Detector
     from counterfoil.events.batch import Batch
+    from counterfoil.models.fixed_serving import RecordedServing
+    from counterfoil.models.model_files import ModelFiles
     from counterfoil.models.scores import ModelScores
-    from counterfoil.models.serving import ModelFiles, ModelHost, RecordedServing
+    from counterfoil.models.serving import ModelHost
     from counterfoil.observability import Metrics
     from counterfoil.runtimes.plan import CompiledProgram
 
@@ -27,7 +29,7 @@ def model_files(folder: Path, detector: Detector) -> ModelFiles | None:
     if not detector.models:
         return None
     from counterfoil.decisions.feature_words import feature_words  # noqa: PLC0415
-    from counterfoil.models.serving import ModelFiles  # noqa: PLC0415
+    from counterfoil.models.model_files import ModelFiles  # noqa: PLC0415
 
     return ModelFiles(folder, feature_words(detector.features))
 
@@ -36,7 +38,7 @@ def repeat_of(files: ModelFiles | None, models: ModelScores | None) -> RecordedS
     """Return what served decisions of which the scores are recorded; None where no model did."""
     if files is None or models is None:
         return None
-    from counterfoil.models.serving import repeat_of as recorded  # noqa: PLC0415
+    from counterfoil.models.fixed_serving import repeat_of as recorded  # noqa: PLC0415
 
     return recorded(files, models)
 

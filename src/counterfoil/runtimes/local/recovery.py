@@ -22,7 +22,7 @@ from counterfoil.runtimes.local.store import Header, Store
 if TYPE_CHECKING:
     from counterfoil.decisions.decided import Decided
     from counterfoil.events.kinds import Schema
-    from counterfoil.models.serving import ModelFiles
+    from counterfoil.models.model_files import ModelFiles
     from counterfoil.runtimes.local.snapshots import Snapshots
     from counterfoil.runtimes.plan import CompiledProgram
 
