@@ -24,7 +24,7 @@ CODE := src tests benchmarks
 PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test bench quality models lint format crash crash-kafka chaos lock clean
+.PHONY: help venv demo test conformance bench quality models lint format crash crash-kafka chaos lock clean
 
 help:  ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,7 +77,7 @@ $(FLINK_STAMP): requirements/flink.txt requirements/sdist.txt pyproject.toml
 demo: venv  ## Watch generated payments being decided, live in the terminal
 	@$(BIN)/counterfoil demo
 
-test: venv  ## Run all tests, with branch coverage
+test: venv $(SPARK_STAMP)  ## Run all tests, with branch coverage
 	@$(PYTEST) --cov --cov-report=term
 
 bench: $(BENCH_STAMP) $(STREAMS_STAMP)  ## Measure every number that README states, and print its table
@@ -98,6 +98,9 @@ lint: venv  ## Check style, format, types and the direction of imports
 format: venv  ## Put the code into its one format
 	@$(BIN)/ruff check --fix --exit-zero --select I $(CODE)
 	@$(BIN)/ruff format $(CODE)
+
+conformance: venv $(SPARK_STAMP)  ## Compare every runtime's decisions with the local one's: a line a runtime
+	@$(BIN)/python -m tests.conformance
 
 crash-kafka: venv  ## Kill runs between topics for ROUNDS rounds and read what they have written
 	@$(BIN)/python -m tests.crash.kafka_campaign --rounds $(ROUNDS)

@@ -28,7 +28,7 @@ from counterfoil.runtimes.local.runtime import FIXED_CLOCK_VARIABLE
 from counterfoil.runtimes.local.summary import RunSummary
 from counterfoil.runtimes.spark.gaps import check_gaps
 from counterfoil.runtimes.spark.outputs import Output, open_outputs
-from counterfoil.runtimes.spark.session import open_session, partitions_of
+from counterfoil.runtimes.spark.session import BATCH_EVENTS, open_session, partitions_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -138,7 +138,7 @@ class SparkRuntime:
             key,
             config.limits.shards,
             replace(config.source, properties={}, until_end=self._ends()),
-            config.limits,
+            replace(config.limits, batch_events=min(config.limits.batch_events, BATCH_EVENTS)),
             pinned_models(self.detector, key, config.models.registry),
             any(sink.features for sink in config.sinks),
             any(sink.content == "alerts" for sink in config.sinks),

@@ -33,6 +33,7 @@ from counterfoil.runtimes.engine.parts import (
     snapshot_chunks,
 )
 from counterfoil.runtimes.engine.results import Splits
+from counterfoil.runtimes.local.allocation import keep_freed_memory
 from counterfoil.runtimes.spark.keys import keys_of
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ _ENTRY_BYTES = 8 << 20
 """Most bytes of one value of Spark's state."""
 _CACHED_MAX = 4_096
 """Parts that a worker keeps; there are never so many but in tests that make many jobs."""
+
+# In each worker, once: batches of the same size come again and again.
+keep_freed_memory()
 
 ROW_SCHEMA = pa.schema([("key", pa.int32()), ("part", pa.int32()), ("batch", pa.int64()), ("data", pa.binary())])
 
