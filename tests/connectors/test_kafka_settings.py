@@ -235,3 +235,11 @@ def test_a_fatal_error_is_kept() -> None:
 
 def test_a_source_without_properties_has_none() -> None:
     assert SourceConfig(path="x").properties == {}
+
+
+def test_tokens_that_nothing_makes_are_refused() -> None:
+    wanted = {"security.protocol": "SASL_SSL", "sasl.mechanism": "OAUTHBEARER"}
+    with pytest.raises(ConfigurationError, match=r"here\.sasl\.mechanism: found OAUTHBEARER and nothing that makes"):
+        client_settings("host:1", wanted, "here")
+    for more in ({"sasl.oauthbearer.method": "oidc"}, {"enable.sasl.oauthbearer.unsecure.jwt": "true"}):
+        assert client_settings("host:1", wanted | more)["sasl.mechanism"] == "OAUTHBEARER"

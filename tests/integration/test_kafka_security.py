@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ class Secured:
     plain: Broker
     tls: str
     sasl: str
+    oauth: str
     source: str
     target: str
 
@@ -52,7 +53,8 @@ def secured(tmp_path_factory: pytest.TempPathFactory, secure_stack: Callable[[Pa
     plain = Broker(addresses["kafka"])
     source, target = plain.topic("in"), plain.topic("out")
     Load(plain, source, 1).send(200)
-    return Secured(stack, plain, addresses["kafka-tls"], addresses["kafka-sasl"], source, target)
+    tls, sasl, oauth = (addresses[f"kafka-{each}"] for each in ("tls", "sasl", "oauth"))
+    return Secured(stack, plain, tls, sasl, oauth, source, target)
 
 
 def run(
@@ -107,10 +109,39 @@ def test_a_client_shows_its_certificate(secured: Secured, tmp_path: Path) -> Non
         "ssl.certificate.location": str(secured.secrets / "client.pem"),
         "ssl.key.location": str(secured.secrets / "client.key"),
     }
-    moved = Secured(secured.stack, secured.plain, secured.tls, secured.sasl, secured.source, target)
+    moved = replace(secured, target=target)
     done = run(tmp_path, moved, secured.tls, settings)
     assert done.returncode == 0, done.stderr
     assert len(decided(secured.plain, target)) == 200
+
+
+def token(secured: Secured, **more: str) -> dict[str, str]:
+    """Return what a client of the listener with tokens must say: it makes its own, which nobody has signed."""
+    return {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "OAUTHBEARER",
+        "enable.sasl.oauthbearer.unsecure.jwt": "true",
+        "sasl.oauthbearer.config": "principal=counterfoil",
+        "ssl.ca.location": str(secured.secrets / "authority.pem"),
+    } | {name.replace("_", "."): value for name, value in more.items()}
+
+
+def test_a_token_is_shown(secured: Secured, tmp_path: Path) -> None:
+    moved = replace(secured, target=secured.plain.topic("oauth"))
+    done = run(tmp_path, moved, secured.oauth, token(secured))
+    assert done.returncode == 0, done.stderr
+    assert len(decided(secured.plain, moved.target)) == 200
+
+
+def test_without_a_token_it_is_one_clear_error(secured: Secured, tmp_path: Path) -> None:
+    """Nothing makes one: neither the module for tokens without a signature nor a server that is asked."""
+    settings = {name: value for name, value in token(secured).items() if "oauthbearer" not in name}
+    assert_one_error(run(tmp_path, secured, secured.oauth, settings), "sasl.oauthbearer.method: oidc", code=2)
+
+
+def test_a_token_for_nobody_is_one_clear_error(secured: Secured, tmp_path: Path) -> None:
+    settings = token(secured, sasl_oauthbearer_config="principalClaimName=other principal=x")
+    assert_one_error(run(tmp_path, secured, secured.oauth, settings), secured.oauth, "uthentication")
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "SCRAM-SHA-256"])

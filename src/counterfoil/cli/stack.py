@@ -51,7 +51,7 @@ def up(
         typer.Option("--port", metavar="SERVICE=PORT", help="Its port; 0 for any free one. May be repeated."),
     ] = None,
     secure: Annotated[
-        bool, typer.Option("--secure", help="Kafka: also a TLS listener, and one with TLS and SCRAM passwords.")
+        bool, typer.Option("--secure", help="Kafka: also listeners with TLS, with SCRAM passwords and with tokens.")
     ] = False,
     folder: Folder = None,
     as_json: Json = False,

@@ -168,7 +168,20 @@ def client_settings(servers: str, properties: Mapping[str, str], place: str = "s
         else:
             _check_file(name, value, f"{place}.{name}")
             settings[name] = value
+    _check_tokens(settings, place)
     return settings
+
+
+def _check_tokens(settings: Mapping[str, Any], place: str) -> None:
+    """Refuse tokens that nothing makes: the client library would wait for one and say nothing."""
+    mechanism = str(settings.get("sasl.mechanism", settings.get("sasl.mechanisms", "")))
+    unsigned = str(settings.get("enable.sasl.oauthbearer.unsecure.jwt", "")).lower() == "true"
+    if mechanism == "OAUTHBEARER" and not unsigned and settings.get("sasl.oauthbearer.method") != "oidc":
+        raise ConfigurationError(
+            f"{place}.sasl.mechanism: found OAUTHBEARER and nothing that makes tokens; allowed:"
+            " sasl.oauthbearer.method: oidc with sasl.oauthbearer.token.endpoint.url, .client.id and .client.secret; or,"
+            ' to try it out, enable.sasl.oauthbearer.unsecure.jwt: "true" with sasl.oauthbearer.config: principal=NAME'
+        )
 
 
 def _check_file(name: str, path: str, place: str) -> None:

@@ -18,12 +18,12 @@ USER = "counterfoil"
 
 
 class Kafka(Service):
-    """A broker on a plain listener, and when asked on one with TLS and one with TLS and SCRAM passwords."""
+    """A broker on a plain listener, and when asked on one with TLS, one with SCRAM passwords and one with tokens."""
 
     name = "kafka"
     summary = "Kafka 4.4, one broker (KRaft)"
     ports: ClassVar[Mapping[str, int]] = {"kafka": 19092, "controller": 19093}
-    secure_ports: ClassVar[Mapping[str, int]] = {"kafka-tls": 19094, "kafka-sasl": 19095}
+    secure_ports: ClassVar[Mapping[str, int]] = {"kafka-tls": 19094, "kafka-sasl": 19095, "kafka-oauth": 19096}
     java = (17, 99)
     archives = True
 
@@ -61,7 +61,9 @@ def _write_settings(place: Place) -> Path:
     """Write the broker's settings."""
     listeners = {"PLAINTEXT": (HOST, place.ports["kafka"])}
     if place.secure:
-        listeners |= {"TLS": ("localhost", place.ports["kafka-tls"]), "SASL": ("localhost", place.ports["kafka-sasl"])}
+        listeners |= {
+            name.removeprefix("kafka-").upper(): ("localhost", place.ports[name]) for name in Kafka.secure_ports
+        }
     words = {
         "data": place.data,
         "secrets": place.secrets,
