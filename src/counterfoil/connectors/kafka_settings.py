@@ -179,8 +179,8 @@ def _check_tokens(settings: Mapping[str, Any], place: str) -> None:
     if mechanism == "OAUTHBEARER" and not unsigned and settings.get("sasl.oauthbearer.method") != "oidc":
         raise ConfigurationError(
             f"{place}.sasl.mechanism: found OAUTHBEARER and nothing that makes tokens; allowed:"
-            " sasl.oauthbearer.method: oidc with sasl.oauthbearer.token.endpoint.url, .client.id and .client.secret; or,"
-            ' to try it out, enable.sasl.oauthbearer.unsecure.jwt: "true" with sasl.oauthbearer.config: principal=NAME'
+            " sasl.oauthbearer.method: oidc with sasl.oauthbearer.token.endpoint.url, .client.id and .client.secret;"
+            " or, to try it out, enable.sasl.oauthbearer.unsecure.jwt: true and sasl.oauthbearer.config: principal=NAME"
         )
 
 
