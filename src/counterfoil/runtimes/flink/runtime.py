@@ -1,0 +1,231 @@
+"""A run on Flink: the same settings as a run on one machine, and the same decisions."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from counterfoil.connectors.line_output import LineOutput
+from counterfoil.detector_file import load_detector
+from counterfoil.errors import ConfigurationError, CounterfoilError, InputError, StorageError
+from counterfoil.events.identity import IdentityKey
+from counterfoil.observability import get_logger
+from counterfoil.runtimes.engine.job import Job
+from counterfoil.runtimes.engine.models import pinned_models
+from counterfoil.runtimes.engine.states import JobState, check_state
+from counterfoil.runtimes.flink.gaps import check_gaps
+from counterfoil.runtimes.flink.session import open_environment
+from counterfoil.runtimes.flink.states import JOB_FILE, StateFolder
+from counterfoil.runtimes.local.inputs import open_input
+from counterfoil.runtimes.local.runtime import FIXED_CLOCK_VARIABLE
+from counterfoil.runtimes.local.summary import RunSummary
+
+if TYPE_CHECKING:
+    from counterfoil.config import RunConfig
+    from counterfoil.detector import Detector
+    from counterfoil.runtimes.flink.graph import Cuts, FolderSink
+
+_log = get_logger(__name__)
+_POLL_SECONDS = 0.2
+_CUTS_MOST = 1_000_000
+
+
+class FlinkRuntime:
+    """One detector on Flink.
+
+    Parameters
+    ----------
+    config
+        The settings; ``state.folder`` holds checkpoints.
+    detector
+        The detector; None to load the one that the settings name.
+    jars
+        Archives beyond Flink's own.
+
+    Raises
+    ------
+    ConfigurationError
+        If the settings ask for what Flink does not do.
+    """
+
+    def __init__(self, config: RunConfig, detector: Detector | None = None, jars: Sequence[Path] = ()) -> None:
+        self.config = config
+        self.detector = detector or load_detector(config.detector, dict(config.parameters))
+        check_gaps(self.detector, config)
+        self._jars = tuple(jars)
+
+    def run(self, stopped: threading.Event | None = None) -> RunSummary:
+        """Carry the source to its end, or until told to stop.
+
+        Raises
+        ------
+        CounterfoilError
+            If the state belongs to another job, or something cannot be read or written.
+        """
+        stopped = stopped or threading.Event()
+        began = time.monotonic()
+        with ExitStack() as opened:
+            place = self.config.state.folder
+            if place is not None and "://" in place and not place.startswith("file://"):
+                return self._run(None, place.rstrip("/"), stopped, began)
+            if place is None:
+                place = opened.enter_context(tempfile.TemporaryDirectory(prefix="counterfoil-flink-"))
+            folder = StateFolder(Path(place.removeprefix("file://")))
+            folder.open()
+            return self._run(folder, folder.address, stopped, began)
+
+    def _run(self, folder: StateFolder | None, address: str, stopped: threading.Event, began: float) -> RunSummary:
+        from counterfoil.runtimes.flink.graph import build  # noqa: PLC0415 - an extra
+
+        job = self.job()
+        fresh = JobState.of(job, {}, uuid.uuid4().hex[:12])
+        restore, query, sinks = None, fresh.query, []
+        if folder is not None:
+            query = check_state(folder.path / JOB_FILE, fresh, str(folder.path)).query
+            restore = folder.newest()
+            if restore is None and folder.lines("counts"):
+                # Its job came to its end, and the run did not live to put its outputs together.
+                return self._end(folder, 0.0, time.monotonic() - began)
+            folder.forget_before(restore)
+            sinks = self._folders(folder)
+        environment = open_environment(self.config, self._jars, restore, address)
+        build(environment, self.config, job, query, sinks, self._cuts(job))
+        ready = time.monotonic()
+        try:
+            client = environment.execute_async()
+            done = self._wait(client, stopped, f"{address}/savepoints")
+        except CounterfoilError:
+            raise
+        except Exception as error:
+            _log.info("the job failed", reason=str(error)[:20_000])
+            raise self._failed(error) from None
+        seconds = time.monotonic() - ready
+        if folder is not None and done:
+            return self._end(folder, seconds, ready - began)
+        return self._summary(Counter(), seconds, ready - began, not done)
+
+    def _end(self, folder: StateFolder, seconds: float, recovery: float) -> RunSummary:
+        """Put together what the job has left, and note its end."""
+        self._put_together(folder)
+        counts: Counter[str] = Counter()
+        for line in folder.lines("counts").splitlines():
+            counts.update(msgspec.json.decode(line, type=dict[str, int]))
+        folder.end()
+        return self._summary(counts, seconds, recovery, False)
+
+    def job(self) -> Job:
+        """Return what workers are told."""
+        config = self.config
+        fixed = os.environ.get(FIXED_CLOCK_VARIABLE)
+        key = IdentityKey(config.secret.value.encode()) if config.secret else IdentityKey()
+        path = None if config.source.path is None else str(Path(config.source.path).resolve())
+        return Job(
+            self.detector,
+            key,
+            config.limits.shards,
+            replace(config.source, properties={}, path=path),
+            config.limits,
+            pinned_models(self.detector, key, config.models.registry),
+            any(sink.features for sink in config.sinks),
+            any(sink.content == "alerts" for sink in config.sinks),
+            int(fixed) if fixed else None,
+        )
+
+    def _ends(self) -> bool:
+        return self.config.source.until_end if self.config.source.type == "kafka" else True
+
+    def _folders(self, folder: StateFolder) -> list[FolderSink]:
+        """Return where lines are gathered that the end of the run puts together."""
+        from counterfoil.runtimes.flink.graph import FolderSink  # noqa: PLC0415 - an extra
+
+        if not self._ends():
+            return []
+        found = [FolderSink("counts", folder.lines_folder("counts"))]
+        if any(sink.type != "kafka" for sink in self.config.sinks):
+            found.append(FolderSink("text", folder.lines_folder("decisions")))
+        return found
+
+    def _cuts(self, job: Job) -> Cuts | None:
+        """Return where the file is cut; None for topics."""
+        if self.config.source.type == "kafka":
+            return None
+        from counterfoil.runtimes.flink.graph import Cuts  # noqa: PLC0415 - an extra
+
+        feed = open_input(job.source, job.limits, job.detector, job.key)
+        places = [(0, 0)]
+        try:
+            while (chunk := feed.source.read(lambda: False)) is not None:
+                places.append((chunk.next_position, chunk.next_offset))
+                if len(places) > _CUTS_MOST:
+                    raise InputError(f"{job.source.path}: has more than {_CUTS_MOST} cuts; set a larger batch_events")
+        finally:
+            feed.source.close()
+        if len(places) == 1:
+            places.append((0, 0))
+        return Cuts(tuple(places), time.time_ns() // 1000)
+
+    def _wait(self, client: Any, stopped: threading.Event, savepoints: str) -> bool:
+        """Wait for the end; return whether it was the end of the input."""
+        # Asking for the status fails where a cluster within this process has ended with its job.
+        end = client.get_job_execution_result()
+        while not end.done():
+            if stopped.wait(_POLL_SECONDS) and not end.done():
+                # What is under way is finished and committed; the next run goes on from here.
+                client.stop_with_savepoint(False, savepoints).result()
+                return False
+        end.result()
+        return True
+
+    def _put_together(self, folder: StateFolder) -> None:
+        """Write the outputs that are no topics."""
+        plain = [sink for sink in self.config.sinks if sink.type != "kafka"]
+        data = folder.lines("decisions") if plain else b""
+        for sink in plain:
+            if sink.type == "stdout":
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+                continue
+            assert sink.path is not None
+            output = LineOutput(Path(sink.path))
+            try:
+                output.truncate(0)
+                output.write(data)
+                output.sync()
+            finally:
+                output.close()
+
+    def _failed(self, error: Exception) -> BaseException:
+        """Return what is to be told of a job that failed."""
+        text = str(error)
+        if "connector" in text and "'kafka'" in text and "Could not find any factory" in text:
+            return ConfigurationError("source: Flink's Kafka connector is missing; see docs/flink.md")
+        causes = [line.strip() for line in text.splitlines() if line.lstrip().startswith("Caused by: ")]
+        own = next((line for line in reversed(causes) if "counterfoil.errors" in line), "")
+        reason = own or (causes[-1] if causes else text.strip().partition("\n")[0])
+        return StorageError(f"flink: the job ended: {reason.removeprefix('Caused by: ')[:1000]}")
+
+    def _summary(self, counts: Counter[str], seconds: float, recovery: float, stopped: bool) -> RunSummary:
+        return RunSummary(
+            counts["records"],
+            counts["decided"],
+            counts["observed"],
+            counts["duplicates"],
+            counts["dead"],
+            counts["opened"],
+            seconds,
+            total_events=counts["records"],
+            recovery_seconds=recovery,
+            stopped=stopped,
+        )

@@ -1,0 +1,126 @@
+"""The state folder of a job on Flink: its checkpoints, its savepoints, and what a run puts together at its end."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from counterfoil.errors import StorageError
+
+JOB_FILE = "counterfoil.json"
+_ENDED_FILE = "ended.json"
+_METADATA = "_metadata"
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """A folder that this process can read.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    """
+
+    path: Path
+
+    def open(self) -> None:
+        """Make it where it is not there.
+
+        Raises
+        ------
+        StorageError
+            If it is another program's, or its job has come to its end.
+        """
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (self.path / _ENDED_FILE).exists():
+            raise StorageError(
+                f"{self.path}: its run has come to the end of its input, and Flink keeps no state of a job that ended;"
+                " choose another --state, or leave --until-end out and stop the run when it should end"
+            )
+        if not (self.path / JOB_FILE).exists() and any(self.path.iterdir()):
+            raise StorageError(f"{self.path}: is not empty and no state of counterfoil's; choose another --state")
+
+    @property
+    def address(self) -> str:
+        """The folder as an address."""
+        return self.path.resolve().as_uri()
+
+    def newest(self) -> str | None:
+        """Return the checkpoint or savepoint to go on from; None where there is none."""
+        found = [*self.path.glob(f"checkpoints/*/chk-*/{_METADATA}"), *self.path.glob(f"savepoints/*/{_METADATA}")]
+        found = [each for each in found if each.stat().st_size]
+        if not found:
+            return None
+        # A checkpoint is complete with its metadata, which is written last.
+        return max(found, key=lambda each: each.stat().st_mtime_ns).parent.resolve().as_uri()
+
+    def forget_before(self, newest: str | None) -> None:
+        """Remove what earlier attempts left and nobody goes on from."""
+        if newest is None:
+            return
+        kept = Path(newest.removeprefix("file://"))
+        for each in [*self.path.glob("checkpoints/*"), *self.path.glob("savepoints/*")]:
+            if each != kept and each not in kept.parents:
+                shutil.rmtree(each, ignore_errors=True)
+
+    def lines_folder(self, name: str) -> str:
+        """Return where lines of a name are gathered, as an address."""
+        return (self.path / "lines" / name).resolve().as_uri()
+
+    def lines(self, name: str) -> bytes:
+        """Return what was gathered, in the order of input positions."""
+        return gathered_lines(self.path / "lines" / name)
+
+    def end(self) -> None:
+        """Note that the job has come to its end, and give free what nobody needs any more."""
+        (self.path / _ENDED_FILE).write_text("{}\n", "utf-8")
+        for name in ("checkpoints", "savepoints", "lines"):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(self.path / name)
+
+
+def gathered_lines(folder: Path) -> bytes:
+    """Return the lines of a folder's finished files: decisions by their position, others in the order of the files.
+
+    Files whose names begin with a dot are not finished: nobody reads them.
+    """
+    paths = sorted((path for path in folder.rglob("part-*") if not path.name.startswith(".")), key=_order)
+    return in_order(b"".join(path.read_bytes() for path in paths))
+
+
+def _order(path: Path) -> tuple[str, int, int]:
+    *_, task, number = path.name.split("-")
+    return (path.parent.as_posix(), int(task), int(number)) if task.isdigit() and number.isdigit() else ("", 0, 0)
+
+
+_POSITION = b'"position":'
+
+
+def in_order(data: bytes) -> bytes:
+    r"""Return lines by the position that each names.
+
+    Examples
+    --------
+    >>> in_order(b'{"id":"b","position":2}\n{"id":"a","position":1}\n')
+    b'{"id":"a","position":1}\n{"id":"b","position":2}\n'
+    """
+    lines = data.splitlines(keepends=True)
+    if not lines or _POSITION not in lines[0]:
+        return data
+    positions = np.fromiter((_position(line) for line in lines), np.int64, len(lines))
+    if (np.diff(positions) >= 0).all():
+        return data
+    return b"".join(lines[index] for index in np.argsort(positions, kind="stable").tolist())
+
+
+def _position(line: bytes) -> int:
+    start = line.index(_POSITION) + len(_POSITION)
+    end = start
+    while line[end : end + 1].isdigit():
+        end += 1
+    return int(line[start:end])
