@@ -308,6 +308,27 @@ class SparkConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FlinkConfig:
+    """A run on Flink; ``state.folder`` holds its checkpoints."""
+
+    address: str | None = setting(None)
+    """``HOST:PORT`` of a running cluster; None for this machine. Where ``flink run`` submits
+    (``counterfoil submit flink``), leave it out."""
+    parallelism: int | None = setting(None, minimum=1, maximum=128)
+    """Tasks of each step; None for ``limits.threads``. It may change from run to run: shards move."""
+    mode: str = setting("thread", choices=("thread", "process"))
+    """Where Python runs: ``thread`` within Flink's task managers, which is faster; ``process`` in workers of its own."""
+    checkpoint_ms: int = setting(1_000, minimum=10, maximum=86_400_000)
+    """Milliseconds between two checkpoints: decisions in topics are visible, exactly once, after the next one."""
+    linger_ms: int = setting(50, minimum=1, maximum=10_000)
+    """Milliseconds that a batch may be filled after its first record came."""
+    restarts: int = setting(10, minimum=0, maximum=1_000_000)
+    """How often Flink starts a job again that failed."""
+    properties: Mapping[str, str] = setting(default_factory=dict, hidden=True)
+    """Settings of Flink, passed through; they win. They are never shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunConfig:
     """Everything that a run needs to know."""
 
@@ -331,6 +352,8 @@ class RunConfig:
     """What runs it: this process, or an engine."""
     spark: SparkConfig = setting(default_factory=SparkConfig)
     """``runtime: spark`` only."""
+    flink: FlinkConfig = setting(default_factory=FlinkConfig)
+    """``runtime: flink`` only."""
     parameters: Mapping[str, str] = setting(default_factory=dict)
     """Values for the ``${name}`` of the detector's definition."""
     secret: Secret | None = setting(None)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from pyflink.common import Types
+from pyflink.common import Types, WatermarkStrategy
 from pyflink.datastream import DataStream, KeyedStream, StreamExecutionEnvironment
 from pyflink.datastream.connectors.number_seq import NumberSequenceSource
-from pyflink.common import WatermarkStrategy
 from pyflink.java_gateway import get_gateway
 from pyflink.table import StreamTableEnvironment
 
+from counterfoil.runtimes.engine.job import CARRIED, CARRIERS, DUPLICATES, FIRST_SHARD
 from counterfoil.runtimes.flink.functions import (
     BYTES,
     KEYED,
@@ -26,7 +26,6 @@ from counterfoil.runtimes.flink.functions import (
     Shards,
     Whole,
 )
-from counterfoil.runtimes.engine.job import CARRIED, CARRIERS, DUPLICATES, FIRST_SHARD
 from counterfoil.runtimes.flink.routes import FRAMES, GROUPS, RAISED, balanced_keys
 from counterfoil.runtimes.flink.tables import folder_table, sink_table, source_table
 
@@ -246,4 +245,3 @@ class _Graph:
         for number, transformation in enumerate(order):
             if transformation.getUid() is None:
                 transformation.setUid(f"counterfoil-{number}")
-

@@ -84,7 +84,9 @@ def _offsets(start: str, topic: str) -> str:
         if name == topic:
             found.append(f"partition:{rest},offset:{offset}")
     if not found:
-        raise ConfigurationError(f'source.start (--from): found "{start}"; allowed: a place for each topic, also {topic}')
+        raise ConfigurationError(
+            f'source.start (--from): found "{start}"; allowed: a place for each topic, also {topic}'
+        )
     return ";".join(found)
 
 
