@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -15,26 +11,16 @@ import confluent_kafka  # noqa: F401 - loaded before the fork; it starts no thre
 from counterfoil.events.decode_json import JsonDecoder
 from counterfoil.events.decoding import DecoderSettings
 from counterfoil.events.identity import IdentityKey
-from counterfoil.observability import configure_logs
 from counterfoil.program import Program
 from counterfoil.runtimes.local import failpoints, kafka, kafka_input, kafka_metrics  # noqa: F401
 from counterfoil.runtimes.local.lines import LineEncoder
 from counterfoil.runtimes.local.records import make_records
 from counterfoil.runtimes.local.runtime import LocalRuntime
+from tests.crash.children import serve
 from tests.crash.kafka_sample import Numbered, numbered_config, numbered_detector
-from tests.crash.server import answer
 
 FRESH = Program(numbered_detector())
 """Compiled once; each child uses its own copy of it."""
-
-
-def main() -> None:
-    """Answer one line of JSON for each line of JSON, until the input ends."""
-    configure_logs("error")
-    warm()
-    print("ready", flush=True)  # noqa: T201 - the parent reads it
-    for line in sys.stdin:
-        print(json.dumps(run_child(json.loads(line))), flush=True)  # noqa: T201
 
 
 def warm() -> None:
@@ -49,30 +35,6 @@ def warm() -> None:
     LineEncoder(columns).encode(make_records(decoded.batch, decided, program, with_features=True), 1, "warm")
 
 
-def run_child(command: dict[str, Any]) -> dict[str, Any]:
-    """Run in a child, kill it when told to, and return how it ended."""
-    started = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        status = 70
-        try:
-            work(command)
-            status = 0
-        finally:
-            sys.stderr.flush()
-            os._exit(status)
-    if command.get("kill_after") is not None:
-        deadline = started + command["kill_after"]
-        while time.monotonic() < deadline:
-            ended, status = os.waitpid(child, os.WNOHANG)
-            if ended:
-                return answer(status, started)
-            time.sleep(0.002)
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    return answer(status, started)
-
-
 def work(command: dict[str, Any]) -> None:
     """Do one run, in the child."""
     failpoints.arm(command.get("fail_at"))
@@ -84,4 +46,4 @@ def work(command: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(warm, work, 0.002)

@@ -6,12 +6,7 @@ fork: its threads would not survive it.
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import signal
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +15,17 @@ import numpy as np
 from counterfoil.events.decode_json import JsonDecoder
 from counterfoil.events.decoding import DecoderSettings
 from counterfoil.events.identity import IdentityKey
-from counterfoil.observability import configure_logs
 from counterfoil.program import Program
 from counterfoil.runtimes.local import failpoints
 from counterfoil.runtimes.local.lines import LineEncoder
 from counterfoil.runtimes.local.records import make_records
 from counterfoil.runtimes.local.runtime import LocalRuntime
+from tests.crash.children import serve
 from tests.runtimes.sample import sample_config, sample_detector, sample_lines
 
 CLOCK = 1_800_000_000_000_000
 FRESH = Program(sample_detector())
 """Compiled once; each child uses its own copy of it."""
-
-
-def main() -> None:
-    """Answer one line of JSON for each line of JSON, until the input ends."""
-    configure_logs("error")
-    warm()
-    print("ready", flush=True)  # noqa: T201 - the parent reads it
-    for line in sys.stdin:
-        print(json.dumps(run_child(json.loads(line))), flush=True)  # noqa: T201
 
 
 def warm() -> None:
@@ -51,40 +37,6 @@ def warm() -> None:
     decided = program.process(decoded.batch)
     LineEncoder().encode(make_records(decoded.batch, decided, program), CLOCK, "warm")
     program.restore({name: np.array(array) for name, array in program.snapshot().items()})
-
-
-def run_child(command: dict[str, Any]) -> dict[str, Any]:
-    """Run in a child, kill it when told to, and return how it ended."""
-    started = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        status = 70
-        try:
-            work(command)
-            status = 0
-        finally:
-            sys.stderr.flush()
-            os._exit(status)
-    if command.get("kill_after") is not None:
-        deadline = started + command["kill_after"]
-        while time.monotonic() < deadline:
-            ended, status = os.waitpid(child, os.WNOHANG)
-            if ended:
-                return answer(status, started)
-            time.sleep(0.0005)
-        os.kill(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    return answer(status, started)
-
-
-def answer(status: int, started: float) -> dict[str, Any]:
-    """Return how a child ended: ``killed``, ``done`` or ``failed``."""
-    ended = "failed"
-    if os.WIFSIGNALED(status):
-        ended = "killed" if os.WTERMSIG(status) == signal.SIGKILL else "failed"
-    elif os.WEXITSTATUS(status) == 0:
-        ended = "done"
-    return {"ended": ended, "seconds": time.monotonic() - started}
 
 
 def work(command: dict[str, Any]) -> None:
@@ -108,4 +60,4 @@ def work(command: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(warm, work, 0.000_5)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from html import escape
 from pathlib import Path
 
@@ -83,6 +84,35 @@ def section(title: str, content: str, hint: str = "") -> str:
     """Return a section of HTML under a title of plain text."""
     sub = f'<p class="sub" style="margin-bottom:12px">{escape(hint)}</p>' if hint else ""
     return f"<section><h2>{escape(title)}</h2>{sub}{content}</section>"
+
+
+def header(title: str, content: str, written: datetime) -> str:
+    """Return what a page begins with: a title of plain text, what it is about as HTML, and when it was written."""
+    return f'<h1>{escape(title)}</h1><p class="sub">{content} · written {written:%Y-%m-%d %H:%M} UTC</p>'
+
+
+def tiles(entries: Iterable[tuple[str, str, str, str]]) -> str:
+    """Return figures to be seen at once.
+
+    Parameters
+    ----------
+    entries
+        For each its name, the figure and what is said on pointing at it, all plain text, and HTML below the figure.
+    """
+    found = [
+        f'<div class="tile"{_title(hint)}><span>{escape(name)}</span><b>{escape(text)}</b>{below}</div>'
+        for name, text, hint, below in entries
+    ]
+    return f'<div class="tiles">{"".join(found)}</div>'
+
+
+def _title(hint: str) -> str:
+    return f' title="{escape(hint)}"' if hint else ""
+
+
+def listed(title: str, items: Iterable[str], hint: str = "") -> str:
+    """Return a section with a list of HTML."""
+    return section(title, "<ul>" + "".join(f"<li>{each}</li>" for each in items) + "</ul>", hint)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from counterfoil.backtest.headline import Line, headline
 from counterfoil.backtest.notes import notes
-from counterfoil.backtest.page import page, section, table, write_page
+from counterfoil.backtest.page import header, listed, page, section, table, tiles, write_page
 from counterfoil.backtest.svg import Series, curves, heat_map, legend, lying_bars, stacked_bars
 from counterfoil.rules.definition import Outcome
 
@@ -57,7 +57,7 @@ def report_html(result: Result, written: datetime) -> str:
         _groups(result),
         _rules(result.measures, labelled),
         _overlaps(result.measures),
-        section("To know", "<ul>" + "".join(f"<li>{escape(note)}</li>" for note in notes(result)) + "</ul>"),
+        listed("To know", map(escape, notes(result))),
     ]
     return page(f"Back-test of {result.detector.name}", "".join(sections))
 
@@ -68,13 +68,13 @@ def _header(result: Result, written: datetime) -> str:
     span = "" if totals.first_time is None else f", {_day(totals.first_time)} to {_day(totals.last_time or 0)}"
     period = _period(result)
     files = ", ".join(escape(Path(each).name) for each in result.files)
-    return (
-        f"<h1>Back-test of {escape(result.detector.name)}</h1>"
-        f'<p class="sub"><code>{escape(result.detector.version)}</code>{against}<br>'
+    content = (
+        f"<code>{escape(result.detector.version)}</code>{against}<br>"
         f"{files}{span}{period}<br>{totals.events:,} records: {totals.decided:,} decided, "
         f"{totals.observed:,} observed, {totals.duplicates:,} duplicates, {totals.dead:,} dead letters · "
-        f"{result.seconds:,.1f} s, {result.events_per_second:,.0f} a second · written {written:%Y-%m-%d %H:%M} UTC</p>"
+        f"{result.seconds:,.1f} s, {result.events_per_second:,.0f} a second"
     )
+    return header(f"Back-test of {result.detector.name}", content, written)
 
 
 def _period(result: Result) -> str:
@@ -86,19 +86,15 @@ def _period(result: Result) -> str:
 
 
 def _tiles(lines: list[Line]) -> str:
-    tiles = []
-    for line in lines:
-        change = ""
-        if line.other_text:
-            style = "" if line.better is None else ' class="up"' if line.better else ' class="down"'
-            change = (
-                f"<em>before {escape(line.other_text)} · <span{style}>{escape(line.change_text or '–')}</span></em>"
-            )
-        tiles.append(
-            f'<div class="tile" title="{escape(line.hint)}"><span>{escape(line.name)}</span>'
-            f"<b>{escape(line.text)}</b>{change}</div>"
-        )
-    return f'<div class="tiles">{"".join(tiles)}</div>'
+    return tiles((line.name, line.text, line.hint, _change(line)) for line in lines)
+
+
+def _change(line: Line) -> str:
+    """Return what has changed against the other detector."""
+    if not line.other_text:
+        return ""
+    style = "" if line.better is None else ' class="up"' if line.better else ' class="down"'
+    return f"<em>before {escape(line.other_text)} · <span{style}>{escape(line.change_text or '–')}</span></em>"
 
 
 def _outcomes(result: Result) -> str:

@@ -20,10 +20,9 @@ from counterfoil.cli.options import (
     Set,
     Shards,
     Threads,
-    format_of,
     load,
     moment,
-    pairs,
+    source_of,
 )
 
 if TYPE_CHECKING:
@@ -77,21 +76,13 @@ def backtest(
     The program is the one that decides live events. Labels never reach it.
     """
     from counterfoil.backtest import Backtest, Period
-    from counterfoil.config import LimitsConfig, SourceConfig
+    from counterfoil.config import LimitsConfig
 
     _check_files([detector, against], files, {"--features": features, "--decisions": decisions, "--report": report})
     tried = Backtest(
         load(detector, settings),
         files,
-        SourceConfig(
-            format=format_of(str(files[0]), form).value,
-            kind=kind,
-            kind_field=kind_field,
-            fields=pairs(mapping, "--map"),
-            columns=tuple(columns.split(",")) if columns else (),
-            delimiter=delimiter,
-            naive_utc=naive_utc,
-        ),
+        source_of(str(files[0]), form, kind, kind_field, mapping, columns, delimiter, naive_utc),
         against=None if against is None else load(against, None),
         labels=labels,
         groups=by,

@@ -21,11 +21,10 @@ from counterfoil.cli.options import (
     Set,
     Shards,
     Threads,
-    format_of,
     load,
     moment,
-    pairs,
     secret_of,
+    source_of,
 )
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def dataset(
     The program is the one that decides live events, so a model is served the very values that it learnt from.
     """
     from counterfoil.backtest.replay import Period
-    from counterfoil.config import LimitsConfig, SourceConfig
+    from counterfoil.config import LimitsConfig
     from counterfoil.events.identity import IdentityKey
     from counterfoil.training.dataset import Dataset
 
@@ -94,15 +93,7 @@ def dataset(
         files,
         out,
         _labelling(labels, label_delay, label_id, as_of),
-        SourceConfig(
-            format=format_of(str(files[0]), form).value,
-            kind=kind,
-            kind_field=kind_field,
-            fields=pairs(mapping, "--map"),
-            columns=tuple(columns.split(",")) if columns else (),
-            delimiter=delimiter,
-            naive_utc=naive_utc,
-        ),
+        source_of(str(files[0]), form, kind, kind_field, mapping, columns, delimiter, naive_utc),
         Period(moment(since, "--from"), moment(until, "--to")),
         LimitsConfig(shards=shards, threads=threads),
         IdentityKey() if secret is None else IdentityKey(secret),

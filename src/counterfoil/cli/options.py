@@ -14,6 +14,7 @@ import typer
 from counterfoil.errors import ConfigurationError, StorageError, nearest
 
 if TYPE_CHECKING:
+    from counterfoil.config import SourceConfig
     from counterfoil.detector import Detector
     from counterfoil.runtimes.local.log import StateLog
 
@@ -225,6 +226,32 @@ def pairs(texts: Iterable[str] | None, option: str) -> dict[str, str]:
             raise ConfigurationError(f'{option}: found "{text}"; allowed: NAME=VALUE')
         found[name.strip()] = value.strip()
     return found
+
+
+def source_of(
+    path: str,
+    form: InputFormat | None,
+    kind: str | None,
+    kind_field: str,
+    mapping: Iterable[str] | None,
+    columns: str | None,
+    delimiter: str | None,
+    naive_utc: bool,
+) -> SourceConfig:
+    """Return the settings of a file, or of standard input for ``-``, from the options that say how it is written."""
+    from counterfoil.config import SourceConfig
+
+    return SourceConfig(
+        type="stdin" if path == "-" else "file",
+        path=None if path == "-" else path,
+        format=format_of(path, form).value,
+        kind=kind,
+        kind_field=kind_field,
+        fields=pairs(mapping, "--map"),
+        columns=tuple(columns.split(",")) if columns else (),
+        delimiter=delimiter,
+        naive_utc=naive_utc,
+    )
 
 
 def is_topic(destination: str) -> bool:

@@ -19,11 +19,10 @@ from counterfoil.cli.options import (
     Map,
     NaiveUtc,
     Set,
-    format_of,
     is_topic,
     load,
-    pairs,
     settings_of,
+    source_of,
 )
 from counterfoil.cli.sending import Progress, Told, late_note, open_topic
 from counterfoil.cli.signals import clean_stop
@@ -86,7 +85,7 @@ def produce(
         raise ConfigurationError("--time: found beside --detector; allowed: one of them")
     properties = settings_of(kafka)
 
-    from counterfoil.config import LimitsConfig, SourceConfig
+    from counterfoil.config import LimitsConfig
     from counterfoil.connectors.pace import EvenPace, Pace, Timetable
     from counterfoil.runtimes.local.replay import TIME_KIND, Replay, time_reader
 
@@ -95,17 +94,7 @@ def produce(
         clock, kind = time_reader(time), TIME_KIND
     elif detector is not None:
         clock = load(detector, settings)
-    config = SourceConfig(
-        type="stdin" if path == "-" else "file",
-        path=None if path == "-" else path,
-        format=format_of(path, form).value,
-        kind=kind,
-        kind_field=kind_field,
-        fields=pairs(mapping, "--map"),
-        columns=tuple(columns.split(",")) if columns else (),
-        delimiter=delimiter,
-        naive_utc=naive_utc,
-    )
+    config = source_of(path, form, kind, kind_field, mapping, columns, delimiter, naive_utc)
     replay = Replay(config, LimitsConfig(), clock, speed is not None, key)
     stopped = threading.Event()
     pace: Pace = Pace(stopped)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from counterfoil.backtest.page import page, section, table, write_page
+from counterfoil.backtest.page import header, listed, page, section, table, tiles, write_page
 from counterfoil.backtest.svg import Series, legend, paired_bars, stacked_bars
 from counterfoil.models.drift import groups
 from counterfoil.models.explanations import readable, value_in_words
 from counterfoil.training.drifting import MOVED, MOVING, SHIFTED, STABLE
 
 if TYPE_CHECKING:
-    from counterfoil.models.drift import Drift
+    from counterfoil.models.drift import Drift, DriftSettings
     from counterfoil.training.drifting import DriftStudy
 
 _SHOWN = 12
@@ -47,52 +47,45 @@ def drift_report_html(study: DriftStudy, written: datetime) -> str:
     ordered = sorted(study.drifts[:-1], key=lambda each: -each.psi)
     parts = [_header(study, written), _tiles(study), _table(study, ordered), _days(study)]
     parts += [_distribution(study, each) for each in [study.drifts[-1], *ordered][:_SHOWN]]
-    settings = study.settings
-    parts.append(
-        section(
-            "To know",
-            "<ul>"
-            f"<li>moved: PSI above {settings.psi_raise:g} or KS above {settings.ks_raise:g}; "
-            f"stable: PSI below {settings.psi_clear:g} and KS below {settings.ks_clear:g}</li>"
-            "<li>moving: it moved within training itself, as an age or a count since ever does: the last quarter of "
-            "the training table lies apart from the one before it. Where such a feature lies now is no news</li>"
-            "<li>both are over the bins of the training table, with missing values as a bin of their own; KS is at "
-            "most one bin's share below the true one</li>"
-            "<li>drift says that payments differ from those of training, not that the model has become worse: labels "
-            "say that, later</li>"
-            f"<li>a day with fewer than {settings.rows_min:,} rows is not judged</li></ul>",
-        )
-    )
+    parts.append(listed("To know", _to_know(study.settings)))
     return page(f"Drift of {study.model}", "".join(parts))
+
+
+_MOVING = (
+    "moving: it moved within training itself, as an age or a count since ever does: the last quarter of the training"
+    " table lies apart from the one before it. Where such a feature lies now is no news"
+)
+_MEASURES = (
+    "both are over the bins of the training table, with missing values as a bin of their own; KS is at most one bin's"
+    " share below the true one"
+)
+_MEANING = "drift says that payments differ from those of training, not that the model is worse: labels say that, later"
+
+
+def _to_know(settings: DriftSettings) -> tuple[str, ...]:
+    moved = f"moved: PSI above {settings.psi_raise:g} or KS above {settings.ks_raise:g}"
+    stable = f"stable: PSI below {settings.psi_clear:g} and KS below {settings.ks_clear:g}"
+    few = f"a day with fewer than {settings.rows_min:,} rows is not judged"
+    return f"{moved}; {stable}", _MOVING, _MEASURES, _MEANING, few
 
 
 def _header(study: DriftStudy, written: datetime) -> str:
     first, last = (str(np.datetime64(study.days[place].day, "D")) for place in (0, -1))
-    return (
-        f"<h1>Drift of {escape(study.model)}</h1>"
-        f'<p class="sub">{study.rows:,} payments, {first} to {last}, against {study.profile.score.rows:,} of the '
-        f"training table · written {written:%Y-%m-%d %H:%M} UTC</p>"
-    )
+    content = f"{study.rows:,} payments, {first} to {last}, against {study.profile.score.rows:,} of the training table"
+    return header(f"Drift of {study.model}", content, written)
 
 
 def _tiles(study: DriftStudy) -> str:
     verdicts = [study.verdict(each) for each in study.drifts[:-1]]
     score = study.drifts[-1]
-    tiles = [
+    found = [
         ("features moved", f"{verdicts.count(MOVED)}", f"of {len(verdicts)}"),
         ("features shifted", f"{verdicts.count(SHIFTED)}", "worth a look"),
         ("features moving", f"{verdicts.count(MOVING)}", "as they did in training"),
         ("score", study.verdict(score), f"PSI {score.psi:.3f}, KS {score.ks:.3f}"),
         ("days", f"{len(study.days):,}", f"{sum(bool(each.drifts) for each in study.days):,} with enough rows"),
     ]
-    return (
-        '<div class="tiles">'
-        + "".join(
-            f'<div class="tile"><span>{escape(name)}</span><b>{escape(value)}</b><em>{escape(hint)}</em></div>'
-            for name, value, hint in tiles
-        )
-        + "</div>"
-    )
+    return tiles((name, value, "", f"<em>{escape(hint)}</em>") for name, value, hint in found)
 
 
 def _table(study: DriftStudy, ordered: list[Drift]) -> str:

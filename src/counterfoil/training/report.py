@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from counterfoil.backtest.page import page, section, table
+from counterfoil.backtest.page import header, listed, page, section, table, tiles
 from counterfoil.backtest.svg import Series, curves, legend, lying_bars
 from counterfoil.training.measures import CARDS, Ranking, calibration, ranking
 from counterfoil.training.train import SHUFFLED_AUC_MAX
@@ -47,12 +47,11 @@ def _header(trained: Trained, written: datetime) -> str:
     signature = trained.signature
     data = signature.data
     span = "" if data is None else f"{data.rows:,} rows of {escape(data.source)}, {data.start} to {data.end}"
-    return (
-        f"<h1>{escape(signature.name)}: {escape(signature.kind)}</h1>"
-        f'<p class="sub">features of <code>{escape(signature.detector)}</code>, {len(signature.inputs)} inputs<br>'
-        f"learnt from {span}<br>"
-        f"seed {signature.seed} · {trained.seconds:,.1f} s · written {written:%Y-%m-%d %H:%M} UTC</p>"
+    content = (
+        f"features of <code>{escape(signature.detector)}</code>, {len(signature.inputs)} inputs<br>"
+        f"learnt from {span}<br>seed {signature.seed} · {trained.seconds:,.1f} s"
     )
+    return header(f"{signature.name}: {signature.kind}", content, written)
 
 
 def _warnings(trained: Trained) -> str:
@@ -64,15 +63,14 @@ def _warnings(trained: Trained) -> str:
         )
     if not found:
         return ""
-    items = "".join(f"<li>{escape(each)}</li>" for each in found)
-    return section("Too good to be true", f"<ul>{items}</ul>", "look at these before believing anything below")
+    return listed("Too good to be true", map(escape, found), "look at these before believing anything below")
 
 
 def _tiles(trained: Trained) -> str:
     test = trained.test
     if test is None:
         return ""
-    tiles = [
+    found = [
         ("average precision", test.average_precision, "the mean of precision over recall, on the test rows"),
         ("ROC AUC", test.auc, "how often a fraud scores above a genuine payment"),
         ("F1", test.f1, f"from a score of {test.f1_threshold:.4g} on"),
@@ -80,13 +78,10 @@ def _tiles(trained: Trained) -> str:
     ]
     if test.card_precision is not None:
         told = f"compromised cards among the {CARDS} with the highest scores, a day"
-        tiles.append((f"Card Precision@{CARDS}", test.card_precision, told))
+        found.append((f"Card Precision@{CARDS}", test.card_precision, told))
     if test.value_average_precision is not None:
-        tiles.append(("average precision of value", test.value_average_precision, "every payment counts by its amount"))
-    return '<div class="tiles">' + "".join(
-        f'<div class="tile" title="{escape(hint)}"><span>{escape(name)}</span><b>{_number(value)}</b></div>'
-        for name, value, hint in tiles
-    ) + "</div>"  # fmt: skip
+        found.append(("average precision of value", test.value_average_precision, "every payment counts by its amount"))
+    return tiles((name, _number(value), hint, "") for name, value, hint in found)
 
 
 def _rows(trained: Trained) -> str:
@@ -203,7 +198,7 @@ def _notes(trained: Trained) -> str:
     items = [escape(each) for each in trained.notes]
     items.append("parameters: " + escape(", ".join(f"{name} {value}" for name, value in signature.parameters.items())))
     items.append("libraries: " + escape(", ".join(f"{name} {value}" for name, value in signature.libraries.items())))
-    return section("To know", "<ul>" + "".join(f"<li>{each}</li>" for each in items) + "</ul>")
+    return listed("To know", items)
 
 
 def _number(value: float | None) -> str:
