@@ -86,9 +86,10 @@ def count_frame(sink: int, result: Result) -> bytes:
     return text_frame(sink, msgspec.json.encode(result.counts))
 
 
-def opened_frame(sink: int, alerts: Sequence[Alert]) -> bytes:
-    """Return a frame of how many alerts were opened, for the summary of a run."""
-    opened = len({each["alert"] for each in alerts if each["content"]["decisions"] == 1})
+def opened_frame(sink: int, alerts: Sequence[Alert], batch: int) -> bytes:
+    """Return a frame of how many alerts a batch opened, for the summary of a run."""
+    split = place_of(batch)[0]
+    opened = sum(each["position"] >= batch and place_of(each["position"])[0] == split for each in alerts)
     return text_frame(sink, msgspec.json.encode({"opened": opened}))
 
 

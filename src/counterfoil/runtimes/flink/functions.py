@@ -181,7 +181,7 @@ class Whole(_Stateful):
         """Yield the frames of a batch."""
         del ctx
         for answer in self._fed(*value):
-            for frame in frames(answer.data, self._sinks, self._splits):
+            for frame in frames(answer.data, answer.batch, self._sinks, self._splits):
                 yield self._record(FRAMES, answer.batch, frame)
 
 
@@ -241,7 +241,7 @@ class Join(_Working, KeyedProcessFunction):
             for each in numbers:
                 self._state.remove(each)
             joined = self._joiner.join(pieces)
-            for frame in frames(joined.result, self._sinks, self._splits):
+            for frame in frames(joined.result, first, self._sinks, self._splits):
                 yield self._record(FRAMES, first, frame)
             if joined.raised is not None:
                 yield self._record(RAISED, first, joined.raised)
@@ -273,11 +273,12 @@ class Episodes(_Stateful):
         # A part of their own: its number says only where they came from.
         _, batch, data = value
         for answer in self._fed(0, batch, data):
-            for frame in alert_frames(decode(answer.data, ALERTS).meta["alerts"], self._sinks, self._splits):
+            alerts = decode(answer.data, ALERTS).meta["alerts"]
+            for frame in alert_frames(alerts, batch, self._sinks, self._splits):
                 yield self._record(FRAMES, answer.batch, frame)
 
 
-def frames(data: bytes, sinks: list[tuple[int, str]], splits: Splits) -> Iterator[bytes]:
+def frames(data: bytes, batch: int, sinks: list[tuple[int, str]], splits: Splits) -> Iterator[bytes]:
     """Yield what the sinks get of a result."""
     result = Result(data)
     for number, content in sinks:
@@ -289,10 +290,10 @@ def frames(data: bytes, sinks: list[tuple[int, str]], splits: Splits) -> Iterato
         elif content != "alerts" and len(result.positions):
             make = packed_frame if content == "packed" else decision_frame
             yield text_frame(number, result.data) if content == "text" else make(number, result, splits)
-    yield from alert_frames(result.alerts, sinks, splits)
+    yield from alert_frames(result.alerts, batch, sinks, splits)
 
 
-def alert_frames(alerts: list[Alert], sinks: list[tuple[int, str]], splits: Splits) -> Iterator[bytes]:
+def alert_frames(alerts: list[Alert], batch: int, sinks: list[tuple[int, str]], splits: Splits) -> Iterator[bytes]:
     """Yield what the sinks get of alerts."""
     if not alerts:
         return
@@ -300,4 +301,4 @@ def alert_frames(alerts: list[Alert], sinks: list[tuple[int, str]], splits: Spli
         if content == "alerts":
             yield alert_frame(number, alerts, splits)
         elif content == "counts":
-            yield opened_frame(number, alerts)
+            yield opened_frame(number, alerts, batch)
