@@ -24,7 +24,7 @@ runner = CliRunner()
 
 EXPECTED = {
     "alerts", "backtest", "check", "dataset", "dead-letters", "decisions", "demo", "detectors", "explain", "features",
-    "generate", "models", "produce", "run", "schema", "stack", "topics", "train", "verify", "version",
+    "generate", "models", "plan", "produce", "run", "schema", "stack", "submit", "topics", "train", "verify", "version",
 }  # fmt: skip
 
 

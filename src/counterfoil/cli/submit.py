@@ -12,17 +12,18 @@ import typer
 from counterfoil.cli.console import examples, output
 from counterfoil.errors import ConfigurationError
 
-submit = typer.Typer(help="Hand a run to a cluster, or show the command that does.", no_args_is_help=True)
+submit = typer.Typer(
+    help="Hand a run to a cluster, or show the command that does.",
+    no_args_is_help=True,
+    epilog=examples("submit spark run.yaml --print"),
+)
 
 Print = Annotated[bool, typer.Option("--print", help="Show the command and run nothing.")]
 
 
 @submit.command(
     "spark",
-    epilog=examples(
-        "submit spark run.yaml --print",
-        "submit spark run.yaml -- --deploy-mode cluster --archives environment.tar.gz#environment",
-    ),
+    epilog=examples("submit spark run.yaml --print"),
 )
 def spark(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="A run's settings.")],
@@ -33,7 +34,7 @@ def spark(
 ) -> None:
     """Hand a run to Spark with spark-submit, which must be on the path.
 
-    The workers need counterfoil in their Python; see docs/spark.md.
+    What stands behind -- goes to spark-submit: --deploy-mode cluster, say. The workers need counterfoil in their Python.
     """
     from counterfoil.cli.engines import jars_of, needs_kafka
     from counterfoil.config import load_config
