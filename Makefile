@@ -77,7 +77,7 @@ $(FLINK_STAMP): requirements/flink.txt requirements/sdist.txt pyproject.toml
 demo: venv  ## Watch generated payments being decided, live in the terminal
 	@$(BIN)/counterfoil demo
 
-test: venv $(SPARK_STAMP)  ## Run all tests, with branch coverage
+test: venv $(SPARK_STAMP) $(FLINK_STAMP)  ## Run all tests, with branch coverage
 	@$(PYTEST) --cov --cov-report=term
 
 bench: $(BENCH_STAMP) $(STREAMS_STAMP)  ## Measure every number that README states, and print its table
@@ -99,7 +99,7 @@ format: venv  ## Put the code into its one format
 	@$(BIN)/ruff check --fix --exit-zero --select I $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
-conformance: venv $(SPARK_STAMP)  ## Compare every runtime's decisions with the local one's: a line a runtime
+conformance: venv $(SPARK_STAMP) $(FLINK_STAMP)  ## Compare every runtime's decisions with the local one's: a line a runtime
 	@$(BIN)/python -m tests.conformance
 
 crash-kafka: venv  ## Kill runs between topics for ROUNDS rounds and read what they have written

@@ -6,10 +6,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.conformance.cases import CASES, GAPS, SPARK_GAPS, WITH_MODELS
+from tests.conformance.cases import CASES, FLINK_GAPS, GAPS, SPARK_GAPS, WITH_MODELS
 from tests.conformance.engines import carry_out, prepare, python_of
 
-ENGINES = {"spark": (*GAPS, *SPARK_GAPS)}
+ENGINES = {"spark": (*GAPS, *SPARK_GAPS), "flink": (*GAPS, *FLINK_GAPS)}
 
 
 def main() -> int:

@@ -189,3 +189,13 @@ def run_content(case: Case, folder: Path, output: Path, shards: int = 1, batch: 
         if not (folder / "registry").exists():
             add_versions(folder / "registry")
     return content
+
+
+_TOPICS = {"type": "kafka", "servers": "localhost:9092", "topics": [{"name": "in"}]}
+FLINK_GAPS = (
+    Gap("standard input", {"source": {"type": "stdin"}}),
+    Gap("a generator's rate", {"source": {"type": "generator", "rate": 10.0}}),
+    Gap("files without an end", {"source": _TOPICS, "sinks": [{"path": "out.ndjson"}]}),
+    Gap("gaps in topics", {"source": {**_TOPICS, "accept_gap": True}}),
+)
+"""What Flink alone does not do."""

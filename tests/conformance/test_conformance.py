@@ -11,18 +11,19 @@ from counterfoil.config import RunConfig, parse_config
 from counterfoil.detector import Detector
 from counterfoil.detector_file import read_detector
 from counterfoil.errors import ConfigurationError
+from counterfoil.runtimes.flink.gaps import check_gaps as check_flink
 from counterfoil.runtimes.spark.gaps import check_gaps as check_spark
-from tests.conformance.cases import CASES, GAPS, SPARK_GAPS, WITH_MODELS, Gap
+from tests.conformance.cases import CASES, FLINK_GAPS, GAPS, SPARK_GAPS, WITH_MODELS, Gap
 from tests.conformance.engines import Run, carry_out, prepare, python_of
 from tests.conftest import absent
 
 # Every case once, with state in one piece and in three by turns; `make conformance` tries each both ways.
 TRIED = [(case, 3 if number % 2 else 1) for number, case in enumerate((*CASES, WITH_MODELS))]
 NAMES = [case.name for case, _ in TRIED]
-CHECKS: dict[str, Callable[[Detector, RunConfig], None]] = {"spark": check_spark}
+CHECKS: dict[str, Callable[[Detector, RunConfig], None]] = {"spark": check_spark, "flink": check_flink}
 
 
-@pytest.fixture(scope="module", params=["spark"])
+@pytest.fixture(scope="module", params=["spark", "flink"])
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
     """Carry out all cases on an engine."""
     engine = request.param
@@ -43,7 +44,8 @@ def test_an_engine_writes_what_the_local_runtime_writes(runs: dict[str, Run], na
 
 
 def _gaps() -> list[tuple[str, Gap]]:
-    return [("spark", gap) for gap in (*GAPS, *SPARK_GAPS)]
+    gaps = {"spark": (*GAPS, *SPARK_GAPS), "flink": (*GAPS, *FLINK_GAPS)}
+    return [(engine, gap) for engine, declared in gaps.items() for gap in declared]
 
 
 @pytest.mark.parametrize(("engine", "gap"), _gaps(), ids=lambda each: each if isinstance(each, str) else each.name)
@@ -64,4 +66,5 @@ def test_gaps_are_told_all_at_once() -> None:
 
 def test_nothing_else_is_refused(tmp_path: Path) -> None:
     config = parse_config({"detector": "sample", "source": {"path": "in.ndjson"}, "limits": {"shards": 4}})
-    check_spark(WITH_MODELS.load(), config)
+    for check in CHECKS.values():
+        check(WITH_MODELS.load(), config)
