@@ -151,7 +151,7 @@ def test_every_setting_has_a_docstring() -> None:
     source = inspect.getsource(module)
     declared = source.count("= setting(")
     assert declared == len(list(setting_names())) + len(
-        {"source", "topics", "registry", "sinks", "state", "limits", "models", "metrics", "log", "spark"}
+        {"source", "topics", "registry", "sinks", "state", "limits", "models", "metrics", "log", "spark", "flink"}
     )
     lines = source.splitlines()
     for number, line in enumerate(lines):
