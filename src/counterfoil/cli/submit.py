@@ -34,7 +34,8 @@ def spark(
 ) -> None:
     """Hand a run to Spark with spark-submit, which must be on the path.
 
-    What stands behind -- goes to spark-submit: --deploy-mode cluster, say. The workers need counterfoil in their Python.
+    What stands behind -- goes to spark-submit: --deploy-mode cluster, say. The workers need counterfoil in their
+    Python.
     """
     from counterfoil.cli.engines import jars_of, needs_kafka
     from counterfoil.config import load_config
