@@ -113,8 +113,8 @@ class Job:
         return [*words, "--shards", str(self.shards), "--threads", "2", str(self.folder / "run.yaml")]
 
     def start(self, on: str = "spark") -> Run:
-        settings = {"detector": "sample", "spark": {"micro_batch_events": 400}, "limits": {"batch_events": 100}}
-        settings["limits"] |= {} if on == "spark" else {"commit_ms": 1}
+        limits = {"batch_events": 100} if on == "spark" else {}
+        settings = {"detector": "sample", "spark": {"micro_batch_events": 400}, "limits": limits}
         (self.folder / "run.yaml").write_text(json.dumps(settings))
         log = self.folder / "log"
         environment = {**os.environ, "COUNTERFOIL_FIXED_CLOCK": str(CLOCK)}
@@ -158,9 +158,13 @@ def _environment() -> None:
 @pytest.fixture
 def jobs(kafka: Broker, tmp_path: Path, compiled: None) -> Callable[[str, int], Job]:
     """Give what makes a job over one topic of events."""
+
+    def make(name: str, shards: int) -> Job:
+        return Job(kafka, tmp_path / name, source, shards)
+
     source = kafka.topic("events")
     kafka.produce(source, sample_lines(EVENTS))
-    return lambda name, shards=1: Job(kafka, tmp_path / name, source, shards)
+    return make
 
 
 @pytest.mark.parametrize("shards", [1, 3])
