@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from counterfoil.runtimes.engine.blob import Piece
-from counterfoil.runtimes.engine.parts import LOG_BYTES, compaction_due, restore_chunks, snapshot_chunks
 from counterfoil.runtimes.engine.parts import Part as EnginePart
+from counterfoil.runtimes.engine.parts import compaction_due, restore_chunks, snapshot_chunks
 
+LOG_BYTES = 64 << 20
+"""A log below this never gives way to a snapshot. It is short, because Flink's default backend writes the whole log
+with every checkpoint."""
 _ENTRY = struct.Struct("<qqq")
 _SNAPSHOT = -1
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import xxhash
 
 from counterfoil.connectors.line_output import LineOutput
 from counterfoil.detector_file import load_detector
@@ -85,6 +86,27 @@ class FlinkRuntime:
             folder = StateFolder(Path(place.removeprefix("file://")))
             folder.open()
             return self._run(folder, folder.address, stopped, began)
+
+    def submit(self) -> None:
+        """Hand the job to the cluster that started this program, and do not wait for it.
+
+        The cluster goes on from the checkpoint that it was told (``flink run --fromSavepoint``), and has its settings
+        from the command: nothing is kept beside the checkpoints.
+
+        Raises
+        ------
+        ConfigurationError
+            If outputs are to be put together at the end: nobody is there then.
+        """
+        if any(sink.type != "kafka" for sink in self.config.sinks) or self.config.source.type != "kafka":
+            raise ConfigurationError("submit: found files; allowed: kafka as source and sinks of a job on a cluster")
+        from counterfoil.runtimes.flink.graph import build  # noqa: PLC0415 - an extra
+
+        job = self.job()
+        place = self.config.state.folder or self.detector.name
+        environment = open_environment(self.config, submitted=True)
+        build(environment, self.config, job, xxhash.xxh3_64_hexdigest(place.encode())[:12])
+        environment.execute_async()
 
     def _run(self, folder: StateFolder | None, address: str, stopped: threading.Event, began: float) -> RunSummary:
         from counterfoil.runtimes.flink.graph import build  # noqa: PLC0415 - an extra

@@ -87,7 +87,13 @@ def settings(config: RunConfig, jars: Sequence[Path] = (), restore: str | None =
     return found | dict(flink.properties)
 
 
-def open_environment(config: RunConfig, jars: Sequence[Path] = (), restore: str | None = None, state: str = "") -> Any:
+def open_environment(
+    config: RunConfig,
+    jars: Sequence[Path] = (),
+    restore: str | None = None,
+    state: str = "",
+    submitted: bool = False,
+) -> Any:
     """Return Flink's environment for a job.
 
     Parameters
@@ -96,12 +102,14 @@ def open_environment(config: RunConfig, jars: Sequence[Path] = (), restore: str 
         See ``settings``.
     state
         The folder of checkpoints and savepoints, as an address.
+    submitted
+        Whether a cluster runs this process and has its settings already: then only the user's own are added.
     """
     _prepare_process()
     from pyflink.common import Configuration  # noqa: PLC0415 - an extra
     from pyflink.datastream import StreamExecutionEnvironment  # noqa: PLC0415
 
-    content = settings(config, jars, restore)
+    content = dict(config.flink.properties) if submitted else settings(config, jars, restore)
     if state:
         content |= {
             "execution.checkpointing.dir": f"{state}/checkpoints",
