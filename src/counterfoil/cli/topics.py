@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from counterfoil.cli.console import examples, output, write_json
-from counterfoil.cli.options import Json, KafkaSettings, is_topic, pairs, settings_of
+from counterfoil.cli.options import Columns, Delimiter, Json, KafkaSettings, is_topic, pairs, settings_of
 from counterfoil.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -35,7 +36,15 @@ Settings = Annotated[
     typer.Option("--setting", metavar="NAME=VALUE", help="A setting of the topics, in Kafka's words. May be repeated."),
 ]
 
-topics = typer.Typer(no_args_is_help=True, help="Make topics: see what would be done, or do it.")
+
+class RekeyFormat(StrEnum):
+    """How messages that get other keys may be written."""
+
+    JSON = "json"
+    LINES = "lines"
+
+
+topics = typer.Typer(no_args_is_help=True, help="Make topics, and copy one with other keys.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,68 @@ def apply(
     for admin, changes in planned:
         admin.apply(changes)
     _show([change for _, changes in planned for change in changes], as_json, done=True)
+
+
+@topics.command(
+    "rekey",
+    epilog=examples(
+        "topics rekey kafka://localhost:9092/payments payments-by-card --key card_id",
+        "topics rekey kafka://localhost:9092/lines by-sender --format lines --columns id,sender,receiver --key sender",
+    ),
+)
+def rekey(
+    source: Annotated[str, typer.Argument(metavar="TOPIC", help="kafka://HOST:PORT/TOPIC: what is read.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="The topic that is written, of the same cluster.")],
+    key: Annotated[str, typer.Option("--key", metavar="FIELD", help="The field that becomes the key of each message.")],
+    form: Annotated[RekeyFormat, typer.Option("--format", help="How the messages are written.")] = RekeyFormat.JSON,
+    columns: Columns = None,
+    delimiter: Delimiter = None,
+    group: Annotated[
+        str | None, typer.Option("--group", metavar="NAME", help="Keeps the position; rekey-TARGET when left out.")
+    ] = None,
+    until_end: Annotated[
+        bool, typer.Option("--until-end", help="Stop at what is the end now; else it goes on until Ctrl-C.")
+    ] = False,
+    kafka: KafkaSettings = None,
+    as_json: Json = False,
+) -> None:
+    """Copy a topic with keys of its own, exactly once, so that all events of an entity lie in one partition.
+
+    Messages stay as they are, with their headers and times; those without a value are left out, and those without a key
+    are spread. One process does it; a second one under the same group takes over.
+    """
+    import threading
+
+    from counterfoil.cli.signals import clean_stop
+    from counterfoil.connectors.kafka_rekey import Rekeying
+    from counterfoil.connectors.kafka_settings import KafkaAddress
+    from counterfoil.connectors.message_keys import delimited_keys, json_keys
+    from counterfoil.observability import configure_logs
+
+    address = KafkaAddress.parse(source, "TOPIC")
+    if len(address.topics) != 1:
+        raise ConfigurationError(f"TOPIC: found {len(address.topics)} topics; allowed: one")
+    names = columns.split(",") if columns else []
+    if (form is RekeyFormat.LINES) != bool(names):
+        raise ConfigurationError("--columns: allowed with --format lines, and needed there")
+    if names and key not in names:
+        raise ConfigurationError(f'--key: found "{key}"; allowed: {", ".join(names)}')
+    keys = delimited_keys(names.index(key), delimiter or ";") if names else json_keys(key)
+    configure_logs("error")
+    stopped = threading.Event()
+    with (
+        clean_stop(stopped),
+        Rekeying(
+            address.servers, address.topics[0], target, keys, group or f"rekey-{target}", settings_of(kafka), stopped
+        ) as rekeying,
+    ):
+        configure_logs("warning")
+        moved = rekeying.run(until_end)
+    if as_json:
+        write_json({"messages": moved.messages, "keyless": moved.keyless, "empty": moved.empty})
+        return
+    text = f"{moved.messages:,} messages to {target}, {moved.keyless:,} of them without a key"
+    output().print(f"{text}; {moved.empty:,} without a value left out", soft_wrap=True, markup=False)
 
 
 def _changes(target: str, wish: _Wish, kafka: list[str] | None) -> list[tuple[TopicAdmin, list[TopicChange]]]:
