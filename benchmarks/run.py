@@ -36,6 +36,7 @@ BENCHMARKS = (
     "expressions",
     "kafka_producer",
     "kafka_compare",
+    "spark_payments",
 )
 """In the order of the table."""
 
