@@ -105,12 +105,12 @@ def _serving(job: Job) -> Serving | None:
     """Return what scores with the job's pinned models."""
     if not job.detector.models:
         return None
-    from counterfoil.models.fixed_serving import FixedServing  # noqa: PLC0415
     from counterfoil.models.mapping import IDENTITY  # noqa: PLC0415 - a detector without models needs no library
     from counterfoil.models.model import load_model  # noqa: PLC0415
     from counterfoil.models.model_files import ModelFiles  # noqa: PLC0415
     from counterfoil.models.serving_model import ServingModel  # noqa: PLC0415
     from counterfoil.models.signature import Signature  # noqa: PLC0415
+    from counterfoil.runtimes.engine.serving import PinnedServing  # noqa: PLC0415
 
     files = ModelFiles(None, job.words)
     lineup: list[ServingModel | None] = []
@@ -121,7 +121,7 @@ def _serving(job: Job) -> Serving | None:
             continue
         model = load_model(pinned.onnx, Signature.decode(pinned.signature), probed=True)
         lineup.append(files.keep(model, pinned.reference, IDENTITY, None))
-    return FixedServing(job.detector.models, tuple(lineup))
+    return PinnedServing(job.detector.models, tuple(lineup))
 
 
 class Result:

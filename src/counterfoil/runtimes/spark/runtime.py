@@ -137,7 +137,8 @@ class SparkRuntime:
             self.detector,
             key,
             config.limits.shards,
-            replace(config.source, properties={}, until_end=self._ends()),
+            # A later run goes on in the same file where there is a checkpoint: half a line is left for it.
+            replace(config.source, properties={}, until_end=config.state.folder is None),
             replace(config.limits, batch_events=min(config.limits.batch_events, BATCH_EVENTS)),
             pinned_models(self.detector, key, config.models.registry),
             any(sink.features for sink in config.sinks),
