@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,13 @@ def test_a_change_elsewhere_does_not(package: Path) -> None:
 def test_numba_keeps_kernels_there() -> None:
     assert "NUMBA_CACHE_DIR" in os.environ
     assert os.environ["NUMBA_DISABLE_INTEL_SVML"] == "1"
+
+
+def test_numba_is_loaded_without_scipy_which_can_be_loaded_afterwards() -> None:
+    script = (
+        "import sys; from counterfoil.compiled import load_compiler; load_compiler();"
+        "assert 'numba.np.arraymath' in sys.modules;"
+        "assert not any(name.startswith('scipy.linalg') for name in sys.modules);"
+        "import scipy.linalg; load_compiler(); assert sys.modules['scipy.linalg'] is scipy.linalg"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import os
 import re
+import sys
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -87,3 +89,19 @@ def keep_kernels() -> None:
     # Vector mathematics of Intel's library, where it is installed, differs in the last bit between the body of a loop
     # and its remainder: decisions would depend on the size of a batch.
     os.environ.setdefault("NUMBA_DISABLE_INTEL_SVML", "1")
+
+
+def load_compiler() -> None:
+    """Load numba as where SciPy is not installed; for processes that run nothing but this program.
+
+    Numba asks SciPy for matrix products, which no kernel of ours has, and loading it takes a fifth of a second of every
+    start. SciPy can be imported as ever afterwards.
+    """
+    name = "scipy.linalg"
+    if name in sys.modules:
+        return
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        del sys.modules[name]

@@ -31,6 +31,7 @@ from counterfoil.cli.options import (
 )
 from counterfoil.cli.run_target import Engine
 from counterfoil.cli.signals import quiet_end
+from counterfoil.compiled import load_compiler
 from counterfoil.errors import ConfigurationError
 from counterfoil.words import counted
 
@@ -276,6 +277,7 @@ def _carry(config: RunConfig, summary_json: Path | None, quiet: bool) -> None:
         return
     with ExitStack() as opened:
         with quiet_end(stopped):
+            load_compiler()
             from counterfoil.cli.warming import FIRST_START, first_start
             from counterfoil.observability import Metrics, configure_logs
             from counterfoil.runtimes.local.runtime import LocalRuntime

@@ -58,6 +58,8 @@ _AHEAD_RECORD = 8
 _AHEAD_RINGS = 4
 _LINE = 8
 """Words a cache line."""
+_COPIED = 32 * _LINE
+"""Most words of a ring that are asked for because it is to be copied: longer ones the processor foresees."""
 
 
 @nb.njit(inline="always")
@@ -227,6 +229,8 @@ def _run_shard(
             if phase == 1 and not same_key:
                 time = _move_clock(state.records, record, load(events.times, row), lateness)
             for track in range(plan.tracks.shape[0]):
+                if phase == 0 or not same_key:
+                    _find_edges(state, plan, track, record, time, kind)
                 start = load2(plan.tracks, track, layout.TRACK_OPERATIONS_PRIOR + 2 * phase)
                 count = load2(plan.tracks, track, layout.TRACK_OPERATION_COUNT_PRIOR + 2 * phase)
                 if count == 0:
@@ -302,6 +306,14 @@ def _slot(state: State, record_words: np.int64, key: np.int64) -> np.int64:
 
 
 @nb.njit(inline="always")
+def _prefetch_new(state: State, words: np.int64) -> None:
+    """Ask for the lines that the next new ring will be written to."""
+    address = load(state.meta, layout.META_ARENA)
+    for word in range(0, min(words, _COPIED), _LINE):
+        prefetch(state.arena, address + word)
+
+
+@nb.njit(inline="always")
 def _prefetch_rings(
     state: State, plan: Plan, events: Events, slot: np.int64, record_words: np.int64, row: np.int64
 ) -> None:
@@ -310,9 +322,11 @@ def _prefetch_rings(
     for track in range(plan.tracks.shape[0]):
         part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
         ring = load(state.records, part + layout.RING)
-        if ring == 0:
-            continue
         enters = load2(plan.tracks, track, layout.TRACK_KIND) == kind
+        if ring == 0:
+            if enters:
+                _prefetch_new(state, load2(plan.tracks, track, layout.TRACK_STRIDE) << layout.RING_FIRST)
+            continue
         reach = load2(plan.tracks, track, layout.TRACK_REACH)
         newest = load(state.records, part + layout.NEWEST)
         if not enters and reach >= 0 and newest <= load(events.times, row) - reach:
@@ -323,6 +337,11 @@ def _prefetch_rings(
         head = load(state.records, part + layout.HEAD)
         if enters:
             place = entry(address, mask, stride, head)
+            if head - load(state.records, part + layout.FLOOR) > mask:
+                # It is full: unless enough of it has grown old, it is copied into one of twice the size.
+                for word in range(0, min((mask + 1) * stride, _COPIED), _LINE):
+                    prefetch(state.arena, address + word)
+                _prefetch_new(state, 2 * (mask + 1) * stride)
             for word in range(0, stride, _LINE):
                 prefetch(state.arena, place + word)
             prefetch(state.arena, place + stride - 1)
@@ -335,7 +354,8 @@ def _prefetch_rings(
         edge_first = load2(plan.tracks, track, layout.TRACK_EDGES)
         for edge in range(load2(plan.tracks, track, layout.TRACK_EDGE_COUNT)):
             sequence = load(state.records, first_place + edge)
-            if sequence >= head:
+            since = load(events.times, row) - load2(plan.edges, edge_first + edge, layout.EDGE_OFFSET)
+            if sequence >= head or newest <= since:
                 continue
             # The totals of the entry before the edge are read, and the time of the one behind it.
             prefetch(state.arena, entry(address, mask, stride, sequence))
@@ -365,6 +385,48 @@ def _prefetch_rings(
                     )
                     place = pairs.place_of(pairs.owner_of(slot, pair), value, (state.pairs.shape[0] >> 2) - 1)
                     prefetch(state.pairs, 4 * place)
+
+
+@nb.njit(inline="always")
+def _find_edges(state: State, plan: Plan, track: np.int64, record: np.int64, time: np.int64, kind: np.int64) -> None:
+    """Find where the windows that a track is asked for begin, as of an event that has not entered yet.
+
+    Whether it enters or not, they begin there: at the first entry later than their edge, and so is the event. A window
+    in which there is nothing else needs no look at the ring: the record knows the newest.
+    """
+    part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
+    ring = load(state.records, part + layout.RING)
+    edges = load2(plan.tracks, track, layout.TRACK_EDGE_COUNT)
+    if ring == 0 or edges == 0:
+        return
+    resolution = load2(plan.tracks, track, layout.TRACK_RESOLUTION)
+    if resolution > 0:
+        time -= time % resolution
+    newest = load(state.records, part + layout.NEWEST)
+    reach = load2(plan.tracks, track, layout.TRACK_REACH)
+    if reach >= 0 and newest <= time - reach and load2(plan.tracks, track, layout.TRACK_KIND) != kind:
+        return
+    asked = load2(plan.tracks, track, layout.TRACK_ASKED_PRIOR) | load2(plan.tracks, track, layout.TRACK_ASKED)
+    head = load(state.records, part + layout.HEAD)
+    first_place = record + load2(plan.tracks, track, layout.TRACK_PLACES)
+    edge_first = load2(plan.tracks, track, layout.TRACK_EDGES)
+    for edge in range(edges):
+        if edge < layout.ASKED_BITS and (asked >> edge) & 1 == 0:
+            continue
+        since = time - load2(plan.edges, edge_first + edge, layout.EDGE_OFFSET)
+        place = head
+        if newest > since:
+            place = bound(
+                state.arena,
+                ring >> layout.RING_SHIFT,
+                (1 << (ring & ((1 << layout.RING_SHIFT) - 1))) - 1,
+                load2(plan.tracks, track, layout.TRACK_STRIDE),
+                load(state.records, first_place + edge),
+                load(state.records, part + layout.FLOOR) + 1,
+                head,
+                since,
+            )
+        store(state.records, first_place + edge, place)
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
@@ -407,17 +469,7 @@ def _answer(
     for edge in range(load2(plan.tracks, track, layout.TRACK_EDGE_COUNT)):
         if edge < layout.ASKED_BITS and (asked >> edge) & 1 == 0:
             continue
-        place = bound(
-            state.arena,
-            address,
-            mask,
-            stride,
-            load(state.records, first_place + edge),
-            floor + 1,
-            now,
-            time - load2(plan.edges, edge_first + edge, layout.EDGE_OFFSET),
-        )
-        store(state.records, first_place + edge, place)
+        place = max(load(state.records, first_place + edge), floor + 1)
         store(places, layout.EDGES_ALWAYS + edge, place)
         store(places, _ADDRESSES + layout.EDGES_ALWAYS + edge, entry(address, mask, stride, place - 1))
     travelled = np.float64(-1.0)

@@ -1,10 +1,11 @@
-"""Arrays to bytes and back, as Arrow IPC; and texts gathered into one heap."""
+"""Arrays to bytes and back, as Arrow IPC or, where there is little, MessagePack; and texts gathered into one heap."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
 
+import msgspec
 import numba as nb
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +17,23 @@ Bytes = npt.NDArray[np.uint8]
 Words = npt.NDArray[np.int64]
 Lengths = npt.NDArray[np.int32]
 
+_SMALL_BYTES = 1 << 17
+"""Bytes below which arrays are kept as they are: three files of Arrow cost a millisecond, whatever is in them."""
+_SMALL = b"\xff" * 8
+"""Stands where the length of the first file would."""
+_Small = dict[str, tuple[str, bytes]]
+
 
 def pack(arrays: Mapping[str, npt.NDArray[np.generic]], heaps: Mapping[str, Bytes]) -> bytes:
     """Return some arrays of one length, and byte heaps of any length, as bytes.
 
     The result is a length in eight bytes, an Arrow IPC file of the arrays, and one for each heap. LZ4 rather than
-    Zstandard: 0.45 against 0.7 µs an event for a journal block, and the log is written once and seldom read.
+    Zstandard: 0.45 against 0.7 µs an event for a journal block, and the log is written once and seldom read. What is
+    small is a map in MessagePack, from names to types and bytes.
     """
+    if sum(array.nbytes for array in arrays.values()) + sum(heap.nbytes for heap in heaps.values()) < _SMALL_BYTES:
+        small = {name: (array.dtype.str, array.tobytes()) for name, array in (*arrays.items(), *heaps.items())}
+        return _SMALL + msgspec.msgpack.encode(small)
     out = io.BytesIO()
     for frame in [pl.DataFrame(arrays)] + [pl.DataFrame({name: heap}) for name, heap in heaps.items()]:
         start = out.tell()
@@ -43,6 +54,8 @@ def unpack(data: bytes) -> dict[str, npt.NDArray[np.generic]]:
     CorruptionError
         If the bytes are not what ``pack`` makes.
     """
+    if data[:8] == _SMALL:
+        return _unpack_small(data[8:])
     found: dict[str, npt.NDArray[np.generic]] = {}
     at = 0
     while at < len(data):
@@ -54,6 +67,16 @@ def unpack(data: bytes) -> dict[str, npt.NDArray[np.generic]]:
         found.update({series.name: np.array(series.to_numpy()) for series in frame.get_columns()})
         at += 8 + size
     return found
+
+
+def _unpack_small(data: bytes) -> dict[str, npt.NDArray[np.generic]]:
+    try:
+        small = msgspec.msgpack.decode(data, type=_Small)
+        return {name: np.frombuffer(bytearray(held), kind) for name, (kind, held) in small.items()}
+    except (msgspec.MsgspecError, ValueError, TypeError) as error:
+        raise CorruptionError(
+            f"a block of the log is damaged or cut short ({error}); restore the folder from a copy"
+        ) from error
 
 
 @nb.njit(nogil=True, cache=True)

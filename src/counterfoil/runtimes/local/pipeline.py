@@ -206,14 +206,15 @@ class Pipeline:
         parts = self._parts
         blocks = parts.store.totals.blocks
         busy = 0.0
+        # One thread's own time does not grow with what else the machine does; a restart has the machine to itself.
+        worked = time.thread_time if parts.limits.threads == 1 else time.monotonic
         pending: Future[SnapshotRecord] | None = None
         with ThreadPoolExecutor(1) as pool:
             while (work := self._next_work()) is not None:
-                started = time.monotonic()
+                started, begun = time.monotonic(), worked()
                 decided = decide(parts.program, work.batch, parts.models)
-                seconds = time.monotonic() - started
-                busy += seconds
-                parts.metrics.step.labels("decide").observe(seconds)
+                busy += worked() - begun
+                parts.metrics.step.labels("decide").observe(time.monotonic() - started)
                 self._done.put(Done(work, decided, parts.clock()))
                 blocks += 1
                 if pending is not None and pending.done():
