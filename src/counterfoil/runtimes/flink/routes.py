@@ -36,7 +36,8 @@ def balanced_keys(count: int, group_of: Callable[[int], int], groups: int = GROU
     >>> balanced_keys(4, lambda key: key % 128)
     [16, 48, 80, 112]
     """
-    wanted = {(2 * part + 1) * groups // (2 * count): part for part in range(min(count, groups))}
+    placed = min(count, groups)
+    wanted = {(2 * part + 1) * groups // (2 * placed): part for part in range(placed)}
     found: dict[int, int] = {}
     for key in range(_TRIES):
         part = wanted.get(group_of(key))

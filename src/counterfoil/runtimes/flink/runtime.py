@@ -205,7 +205,7 @@ class FlinkRuntime:
         while not end.done():
             if stopped.wait(_POLL_SECONDS) and not end.done():
                 # What is under way is finished and committed; the next run goes on from here.
-                client.stop_with_savepoint(False, savepoints).result()
+                _stop(client, savepoints)
                 return False
         end.result()
         return True
@@ -231,6 +231,8 @@ class FlinkRuntime:
     def _failed(self, error: Exception) -> BaseException:
         """Return what is to be told of a job that failed."""
         text = str(error)
+        if type(error).__name__ == "Py4JNetworkError":
+            return StorageError("flink: its JVM is gone; the same command goes on from the last checkpoint")
         if "connector" in text and "'kafka'" in text and "Could not find any factory" in text:
             return ConfigurationError("source: Flink's Kafka connector is missing; see docs/flink.md")
         causes = [line.strip() for line in text.splitlines() if line.lstrip().startswith("Caused by: ")]
@@ -251,3 +253,11 @@ class FlinkRuntime:
             recovery_seconds=recovery,
             stopped=stopped,
         )
+
+
+def _stop(client: Any, savepoints: str) -> None:
+    """Stop a job with a savepoint. PyFlink's own function calls a method that Flink 2 does not have any more."""
+    from pyflink.java_gateway import get_gateway  # noqa: PLC0415 - an extra
+
+    form = get_gateway().jvm.org.apache.flink.core.execution.SavepointFormatType.CANONICAL
+    client._j_job_client.stopWithSavepoint(False, savepoints, form).get()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -106,6 +107,8 @@ def open_environment(
         Whether a cluster runs this process and has its settings already: then only the user's own are added.
     """
     _prepare_process()
+    # It logs at length, with tracebacks, what this program tells in a line.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     from pyflink.common import Configuration  # noqa: PLC0415 - an extra
     from pyflink.datastream import StreamExecutionEnvironment  # noqa: PLC0415
 
