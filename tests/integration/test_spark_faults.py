@@ -19,7 +19,7 @@ from tests.conftest import absent
 from tests.integration.kafka import Broker
 from tests.runtimes.sample import DEFINITION, sample_lines
 
-EVENTS = 6_000
+EVENTS = 4_000
 SECONDS = 240.0
 
 
@@ -174,15 +174,15 @@ def test_kills_change_nothing(jobs: Callable[[str, int], Job], shards: int) -> N
     job = jobs("spark", shards)
     run = job.start()
     # A worker: Spark repeats its task in another one, which makes the state again.
-    job.wait_for(500, run)
+    job.wait_for(300, run)
     run.kill_workers()
     # The JVM: the command ends with an error, and the same command goes on.
-    job.wait_for(1_500, run)
+    job.wait_for(1_000, run)
     os.kill(run.virtual_machine(), signal.SIGKILL)
     assert run.end() != 0
     run = job.start()
     # All of it.
-    job.wait_for(3_000, run)
+    job.wait_for(2_000, run)
     run.kill()
     assert job.written() < len(local.decided())
     assert job.start().end() == 0, (job.folder / "log").read_text(errors="replace")[-3000:]
