@@ -48,7 +48,8 @@ def test_batches_leave_whole_and_in_order_through_a_restart(
     drawn: tuple[list[Piece], list[tuple[int, list[bytes]]]], gone_after: int
 ) -> None:
     arrivals, expected = drawn
-    assembly, kept, left = Assembly(), {}, []
+    assembly, left = Assembly(), []
+    kept: dict[int, bytes] = {}
     for count, piece in enumerate(arrivals):
         if count == gone_after:
             assembly = Assembly()

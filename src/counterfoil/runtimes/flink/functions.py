@@ -58,7 +58,7 @@ class _Working:
         # Tasks of one JVM open their functions at the same time, and what they share is compiled once, by one of them.
         with _OPENING:
             self._job = Job.decode(self._data)
-            assert self._job.program
+            assert self._job.program is not None
         self._splits = Splits(tuple(topic.name for topic in self._job.source.topics))
 
     def _record(self, part: int, batch: int, data: bytes) -> Row:
@@ -70,7 +70,18 @@ def _of_split(piece: Piece) -> Row:
     return Row(place_of(piece.batch)[0], tuple(piece))
 
 
-class Pack(_Working, ProcessFunction):
+class _Packing(_Working, ProcessFunction):
+    """Sends pieces on their way."""
+
+    def _routed(self, pieces: list[Piece]) -> Iterator[Row]:
+        if self._job.whole:
+            yield from (self._record(*piece) for piece in pieces)
+            return
+        for piece in addressed(pieces, self._job.dedupes):
+            yield _of_split(piece) if piece.part < 0 else self._record(*piece)
+
+
+class Pack(_Packing):
     """Gathered records to pieces."""
 
     def open(self, runtime_context: RuntimeContext) -> None:
@@ -88,15 +99,8 @@ class Pack(_Working, ProcessFunction):
                 self._packers[gathered.topic] = topic_packer(self._job, self._splits.topics[gathered.topic])
         yield from self._routed(pack_gathered(self._packers[gathered.topic], gathered, self._splits))
 
-    def _routed(self, pieces: list[Piece]) -> Iterator[Row]:
-        if self._job.whole:
-            yield from (self._record(*piece) for piece in pieces)
-            return
-        for piece in addressed(pieces, self._job.dedupes):
-            yield _of_split(piece) if piece.part < 0 else self._record(*piece)
 
-
-class PackFile(Pack):
+class PackFile(_Packing):
     """Cuts of a file to pieces; the file must be where the worker can read it.
 
     Parameters
@@ -113,7 +117,8 @@ class PackFile(Pack):
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Open nothing yet."""
-        super().open(runtime_context)
+        del runtime_context
+        self._open()
         self._feed: Input | None = None
         self._at = -1
 
@@ -125,9 +130,11 @@ class PackFile(Pack):
             self.close()
             self._feed = open_input(job.source, job.limits, job.detector, job.key)
             self._feed.source.seek(*self._cuts[value])
+        feed = self._feed
+        assert feed is not None
         self._at, (end, _) = value + 1, self._cuts[value + 1]
-        while (chunk := self._feed.source.read(lambda: False)) is not None:
-            decoded = self._feed.decode(chunk, chunk.position, self._arrival)
+        while (chunk := feed.source.read(lambda: False)) is not None:
+            decoded = feed.decode(chunk, chunk.position, self._arrival)
             records = chunk.next_position - chunk.position
             yield from self._routed(pack_decoded(job, decoded, chunk.position, records))
             if chunk.next_position >= end:
