@@ -114,12 +114,12 @@ class PackFile(_Packing):
     def __init__(self, job: bytes, keys: list[int], cuts: list[tuple[int, int]], arrival: int) -> None:
         super().__init__(job, keys)
         self._cuts, self._arrival = cuts, arrival
+        self._feed: Input | None = None
 
     def open(self, runtime_context: RuntimeContext) -> None:
         """Open nothing yet."""
         del runtime_context
         self._open()
-        self._feed: Input | None = None
         self._at = -1
 
     def process_element(self, value: int, ctx: Any) -> Iterator[Row]:
@@ -142,8 +142,9 @@ class PackFile(_Packing):
 
     def close(self) -> None:
         """Close the file."""
-        if getattr(self, "_feed", None) is not None:
-            self._feed.source.close()
+        feed = self._feed
+        if feed is not None:
+            feed.source.close()
             self._feed = None
 
 
