@@ -30,7 +30,7 @@ from counterfoil.stack.artifacts import library
 ROOT = Path(__file__).resolve().parents[1]
 PYTHON = ROOT / ".venv-spark" / "bin" / "python"
 EVENTS = 1_600_000
-OBVIOUS_EVENTS = 80_000
+OBVIOUS_EVENTS = 20_000
 CUSTOMERS = 20_000
 MICRO_BATCH = 200_000
 WINDOWS = """
@@ -159,7 +159,7 @@ def main(parts: str = "whole,empty,shards,obvious") -> list[Result]:
             fill(address, topics[1], OBVIOUS_EVENTS, CUSTOMERS)
             path = bench.folder / "windows.yaml"
             path.write_text(definition(WINDOWS))
-            micro = OBVIOUS_EVENTS // 8
+            micro = OBVIOUS_EVENTS // 5
             ours = bench.counterfoil("windows", str(path), topics[1], 1, micro, features=True)
             session = bench.settings("obvious", "payments", topics[1], 1, micro)
             job = {"servers": address, "topic": topics[1], "micro_batch_events": micro}
