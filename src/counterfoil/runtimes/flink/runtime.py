@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 _POLL_SECONDS = 0.2
+_STOP_SECONDS = 60.0
 _CUTS_MOST = 1_000_000
 
 
@@ -256,8 +257,20 @@ class FlinkRuntime:
 
 
 def _stop(client: Any, savepoints: str) -> None:
-    """Stop a job with a savepoint. PyFlink's own function calls a method that Flink 2 does not have any more."""
+    """Stop a job with a savepoint; where that cannot be had in time, cancel it: its last checkpoint remains."""
     from pyflink.java_gateway import get_gateway  # noqa: PLC0415 - an extra
 
     form = get_gateway().jvm.org.apache.flink.core.execution.SavepointFormatType.CANONICAL
-    client._j_job_client.stopWithSavepoint(False, savepoints, form).get()
+    deadline = time.monotonic() + _STOP_SECONDS
+    while True:
+        try:
+            # PyFlink's own function calls a method that Flink 2 does not have any more.
+            client._j_job_client.stopWithSavepoint(False, savepoints, form).get()
+        except Exception as error:
+            # A job that starts, or starts again, has tasks that do not run yet.
+            if time.monotonic() < deadline and "CheckpointException" in str(error):
+                time.sleep(_POLL_SECONDS)
+                continue
+            _log.warning("stopped without a savepoint; the next run goes on from the last checkpoint")
+            client.cancel().result()
+        return
