@@ -14,9 +14,15 @@ if TYPE_CHECKING:
     from counterfoil.detector import Detector
     from counterfoil.features.cost import Costs
 
+DIALECTS = ("flink", "spark")
+"""Engines whose SQL is known; as in ``features/sql_windows.py``, which takes longer to import."""
+
 
 def features(
     detector: Annotated[str, typer.Argument(metavar="DETECTOR", help="A built-in detector, or a definition's file.")],
+    dialect: Annotated[
+        str | None, typer.Argument(metavar="[flink|spark]", help="With --sql: window features for an engine.")
+    ] = None,
     sql: Annotated[bool, typer.Option("--sql", help="Print the features as one DuckDB query.")] = False,
     cost: Annotated[bool, typer.Option("--cost", help="Show what each feature costs in memory.")] = False,
     as_json: Json = False,
@@ -24,12 +30,17 @@ def features(
 ) -> None:
     """List the features of a detector: name, type and meaning.
 
-    With --sql: the same features as a query, and before it the tables that it reads, to check and to explore.
+    With --sql: the same features as a query, and before it the tables that it reads, to check and to explore. With
+    --sql flink or --sql spark: those that are windows there, and which are not.
     """
     if sql and cost:
         raise ConfigurationError("--sql: found together with --cost; allowed: one of them")
+    if dialect is not None and not (sql and dialect in DIALECTS):
+        raise ConfigurationError(f'features: found "{dialect}"; allowed: --sql {", or --sql ".join(DIALECTS)}')
     found = load(detector, settings)
-    if sql:
+    if sql and dialect is not None:
+        _print_windows(found, dialect, as_json)
+    elif sql:
         _print_sql(found, as_json)
     elif cost:
         _print_cost(found, as_json)
@@ -45,6 +56,17 @@ def _print_sql(detector: Detector, as_json: bool) -> None:
         write_json({"tables": tables, "query": query}, indent=True)
         return
     typer.echo(f"{tables}\n\n{query}")
+
+
+def _print_windows(detector: Detector, dialect: str, as_json: bool) -> None:
+    from counterfoil.features.sql_windows import window_sql
+
+    found = window_sql(detector, dialect)
+    if as_json:
+        content = {"tables": found.table, "query": found.query, "features": list(found.features)}
+        write_json({**content, "left_out": dict(found.left_out)}, indent=True)
+        return
+    typer.echo(str(found))
 
 
 def _print_cost(detector: Detector, as_json: bool) -> None:
@@ -198,5 +220,10 @@ def _print_list(detector: Detector, as_json: bool) -> None:
 
 def register(application: typer.Typer, panel: str) -> None:
     """Add the command to the program."""
-    epilog = examples("features payments", "features payments --sql > features.sql", "features payments --cost")
+    epilog = examples(
+        "features payments",
+        "features payments --sql > features.sql",
+        "features payments --sql flink",
+        "features payments --cost",
+    )
     application.command("features", rich_help_panel=panel, epilog=epilog)(features)
