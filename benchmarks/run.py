@@ -37,6 +37,7 @@ BENCHMARKS = (
     "kafka_producer",
     "kafka_compare",
     "spark_payments",
+    "flink_payments",
 )
 """In the order of the table."""
 
