@@ -100,7 +100,9 @@ def obvious(session: SparkSession, settings: dict[str, Any]) -> dict[str, Any]:
     )
     schema = "kind string, transaction_id string, card_id string, event_time timestamp, amount decimal(18,2)"
     event = F.from_json(F.col("value").cast("string"), schema)
-    payments = records.select(event.alias("e"), "partition", "offset").where("e.kind = 'transaction'")
+    payments = records.select(event.alias("e"), "partition", "offset").where(
+        "e.kind = 'transaction' and e.card_id is not null"
+    )
     rows = payments.selectExpr(
         "e.card_id card", "e.transaction_id id", "unix_micros(e.event_time) time",
         "cast(e.amount * 100 as bigint) amount", "partition", "offset",
