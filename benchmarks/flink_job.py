@@ -44,7 +44,7 @@ SELECT id, n1, s1, COUNT(1) OVER w, SUM(amount) OVER w FROM (
 """
 
 
-class Windows(KeyedProcessFunction):
+class Windows(KeyedProcessFunction):  # type: ignore[misc]
     """Keeps a card's payments of the last day."""
 
     def open(self, runtime_context: RuntimeContext) -> None:
