@@ -56,7 +56,7 @@ def test_every_problem_is_told_at_once() -> None:
         "source.typ: found an unknown setting",
         'did you mean "type"?',
         'source.format: found "jsn"; allowed: json, lines, debezium, ',
-        'json-schema, csv, parquet; did you mean "json"?',
+        'json-schema, debezium-json-schema, csv, parquet; did you mean "json"?',
         "source.count: found 0; allowed: 1 to",
         "sinks[1]: found int '3'; allowed: a mapping of settings",
         "limits.batch_events: found str 'many'; allowed: a whole number",

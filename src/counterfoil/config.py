@@ -21,9 +21,9 @@ import yaml
 from counterfoil.errors import ConfigurationError, Problem, nearest
 
 Settings = TypeVar("Settings")
-KAFKA_FORMATS = ("json", "lines", "debezium", "avro", "debezium-avro", "json-schema")
+KAFKA_FORMATS = ("json", "lines", "debezium", "avro", "debezium-avro", "json-schema", "debezium-json-schema")
 """What a record of a topic may be written in."""
-REGISTRY_FORMATS = ("avro", "debezium-avro", "json-schema")
+REGISTRY_FORMATS = ("avro", "debezium-avro", "json-schema", "debezium-json-schema")
 """Those whose records name a schema."""
 _ENVIRONMENT = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -135,7 +135,7 @@ class SourceConfig:
     format: str = setting("json", choices=(*KAFKA_FORMATS, "csv", "parquet"))
     """``json``: one object a line. ``lines``: delimited values without a header. ``csv``: with a header line.
     ``debezium``: changes of rows as JSON; ``debezium-avro``: as Avro. ``avro``: container files, or records that name
-    their schema in a registry. ``json-schema``: JSON that does."""
+    their schema in a registry. ``json-schema``, ``debezium-json-schema``: JSON that does."""
     kind: str | None = setting(None)
     """The event kind of every record; None where a field of the record names it."""
     kind_field: str = setting("kind")
@@ -317,7 +317,7 @@ class FlinkConfig:
     parallelism: int | None = setting(None, minimum=1, maximum=128)
     """Tasks of each step; None for ``limits.threads``. It may change from run to run: shards move."""
     mode: str = setting("thread", choices=("thread", "process"))
-    """Where Python runs: ``thread`` within Flink's task managers, which is faster; ``process`` in workers of its own."""
+    """Where Python runs: ``thread`` within Flink's task managers, which is faster; ``process`` in its own workers."""
     checkpoint_ms: int = setting(1_000, minimum=10, maximum=86_400_000)
     """Milliseconds between two checkpoints: decisions in topics are visible, exactly once, after the next one."""
     linger_ms: int = setting(50, minimum=1, maximum=10_000)
@@ -441,8 +441,8 @@ def _across(config: RunConfig) -> Iterator[Problem]:
     if config.source.type == "stdin" and config.source.format in {"parquet", "avro", "debezium-avro"}:
         allowed = "json, lines, csv or debezium on standard input"
         yield Problem("source.format", f'"{config.source.format}"', allowed, "name the file instead")
-    if config.source.type != "kafka" and config.source.format == "json-schema":
-        yield Problem("source.format", '"json-schema"', "another format: this one is for topics")
+    if config.source.type != "kafka" and config.source.format in {"json-schema", "debezium-json-schema"}:
+        yield Problem("source.format", f'"{config.source.format}"', "another format: this one is for topics")
     if config.source.delimiter is not None and len(config.source.delimiter.encode()) != 1:
         yield Problem("source.delimiter", repr(config.source.delimiter), "one ASCII character")
     for index, sink in enumerate(config.sinks):

@@ -168,6 +168,11 @@ def format_of(name: str, registry: Registry, topic: str) -> Format:
         case "avro":
             write = avro(TEXT_AVRO, registry.register(f"{topic}-value", TEXT_AVRO))
             return Format({}, write, write(row(1))[:-2], "invalid_avro")
+        case "debezium-json-schema":
+            number = registry.register(f"{topic}-value", {"type": "object", "properties": {"op": {}}}, "JSON")
+            frame = struct.pack(">BI", 0, number)
+            settings = {"encodings": {"amount": "decimal(2)"}}
+            return Format(settings, lambda each: frame + changed(each), changed(row(1)), "no_schema_id")
         case _:
             number = registry.register(f"{topic}-value", JSON_SCHEMA, "JSON")
             frame = struct.pack(">BI", 0, number)
@@ -204,7 +209,9 @@ def run(config: RunConfig) -> RunSummary:
         return runtime.run()
 
 
-@pytest.mark.parametrize("form", ["json", "lines", "debezium", "avro", "debezium-avro", "json-schema"])
+@pytest.mark.parametrize(
+    "form", ["json", "lines", "debezium", "avro", "debezium-avro", "json-schema", "debezium-json-schema"]
+)
 def test_poison_among_good_records(form: str, kafka: Broker, registry: Registry, tmp_path: Path) -> None:
     """One in a hundred is poison: each is a dead letter with bytes, place and reason, and what is mended is decided."""
     topic, dead = kafka.topic("in"), kafka.topic("dead")

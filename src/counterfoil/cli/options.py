@@ -39,6 +39,7 @@ class RunFormat(StrEnum):
     AVRO = "avro"
     DEBEZIUM_AVRO = "debezium-avro"
     JSON_SCHEMA = "json-schema"
+    DEBEZIUM_JSON_SCHEMA = "debezium-json-schema"
 
 
 class RecordFormat(StrEnum):
@@ -50,6 +51,7 @@ class RecordFormat(StrEnum):
     AVRO = "avro"
     DEBEZIUM_AVRO = "debezium-avro"
     JSON_SCHEMA = "json-schema"
+    DEBEZIUM_JSON_SCHEMA = "debezium-json-schema"
 
 
 _SUFFIXES = {".csv": InputFormat.CSV, ".parquet": InputFormat.PARQUET, ".pq": InputFormat.PARQUET}
@@ -84,11 +86,11 @@ RunFormats = Annotated[
         "--format",
         help="json: one object a line. lines: delimited values without a header. csv: with one. debezium: changes of "
         "rows as JSON; debezium-avro: as Avro. avro: container files, or records with a number in --registry. "
-        "json-schema: JSON with one. Left out, the file's name decides.",
+        "json-schema, debezium-json-schema: JSON with one. Left out, the file's name decides.",
     ),
 ]
 Registry = Annotated[
-    str | None, typer.Option("--registry", metavar="URL", help="avro, json-schema: where schemas are asked for.")
+    str | None, typer.Option("--registry", metavar="URL", help="avro, json-schema, …: where schemas are asked for.")
 ]
 SchemaFile = Annotated[
     str | None,

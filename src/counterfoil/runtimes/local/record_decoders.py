@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,8 +57,13 @@ def record_decoder(
     settings = decoder_settings(config, limits, detector)
     arguments = (detector.schema, settings, key, detector.max_skew)
     if config.format == "json-schema":
-        inner = TextRecords(JsonDecoder(*arguments))
+        inner: RecordDecoder = TextRecords(JsonDecoder(*arguments))
         return JsonSchemaDecoder(detector.schema, settings, schemas or SchemaRegistry(config.registry), inner)
+    if config.format == "debezium-json-schema":
+        # The schema is that of the change, and says nothing at its top of what an event of the kind needs.
+        whole = replace(settings, kind=None)
+        inner = debezium_decoder(config, limits, detector, key)
+        return JsonSchemaDecoder(detector.schema, whole, schemas or SchemaRegistry(config.registry), inner)
     return TextRecords(JsonDecoder(*arguments) if config.format == "json" else DelimitedDecoder(*arguments))
 
 
