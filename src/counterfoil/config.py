@@ -228,7 +228,8 @@ class StateConfig:
     snapshots_kept: int = setting(2, minimum=2, maximum=100)
     """How many snapshots stay; the older ones are there for the day when the newest is damaged."""
     replay_seconds: float = setting(2.0, minimum=0.0, maximum=3600.0)
-    """Seconds of work that a restart may have to repeat, before snapshots' own cost is considered."""
+    """Seconds of work (of the processor, with one thread) that a restart may have to repeat, before snapshots' own cost
+    is considered."""
     snapshot_share: float = setting(0.2, minimum=0.001, maximum=1.0)
     """Largest share of the time that writing snapshots may take; it wins over ``replay_seconds``."""
     accept_detector: bool = setting(False)
