@@ -74,8 +74,6 @@ def main(path: Path) -> None:
         "pipeline.object-reuse": "true",
         "python.executable": sys.executable,
         "python.client.executable": sys.executable,
-        # A partition that has been read to its end must not hold up the clock of the other.
-        "table.exec.source.idle-timeout": "1 s",
     }
     for name, value in wanted.items():
         settings.set_string(name, value)
