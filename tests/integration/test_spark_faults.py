@@ -167,7 +167,7 @@ def jobs(kafka: Broker, tmp_path: Path, compiled: None) -> Callable[[str, int], 
     return make
 
 
-@pytest.mark.parametrize("shards", [1, 3])
+@pytest.mark.parametrize("shards", [3])
 def test_kills_change_nothing(jobs: Callable[[str, int], Job], shards: int) -> None:
     local = jobs("local", 1)
     assert local.start("local").end() == 0, (local.folder / "log").read_text()
