@@ -23,8 +23,8 @@ def run_schema() -> Schema:
 
     Examples
     --------
-    >>> sorted(run_schema()["properties"])[:3]
-    ['detector', 'limits', 'log']
+    >>> "source" in run_schema()["properties"]
+    True
     """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
