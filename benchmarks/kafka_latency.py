@@ -21,7 +21,7 @@ from counterfoil.connectors.kafka_producer import TopicProducer
 
 RATE = 20_000
 SECONDS = 20
-WARM_SECONDS = 5
+WARM_SECONDS = 10
 TICK = 0.005
 CUSTOMERS = 20_000
 GOALS = {"exactly-once": "≤ 400", "at-least-once": "≤ 100"}
@@ -76,7 +76,7 @@ def _send(address: str, topic: str, sent: dict[bytes, float]) -> None:
             due = min(len(lines), int(RATE * (time.perf_counter() - started)))
             if due > at:
                 now = time.perf_counter()
-                # The first seconds warm the process up and do not count.
+                # The process starts meanwhile and catches up; the first seconds do not count.
                 if now - started > WARM_SECONDS:
                     sent.update(dict.fromkeys(identifiers[at:due], now))
                 producer.send(lines[at:due], keys[at:due])

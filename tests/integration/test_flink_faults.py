@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -133,9 +133,14 @@ def test_neither_kills_nor_more_tasks_change_anything(
     with trickle(kafka, source, lines[written : 2 * EVENTS // STEPS]):
         before = len(job.read("decisions"))
         job.wait_for(before + 50, run)
-        machine = next(pid for pid, command in run.tree() if "PythonGatewayServer" in command)
+        tree = run.tree()
+        machine = next(pid for pid, command in tree if "PythonGatewayServer" in command)
         os.kill(machine, signal.SIGKILL)
         assert run.end() != 0
+        # PyFlink's starter of workers waits for ever for a JVM that is no more.
+        for pid in (pid for pid, command in tree if "pyflink-udf-runner" in command or "beam_boot" in command):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
     run = job.start()
     written = len(kafka.read(source))
     # All of it.
