@@ -8,7 +8,7 @@ import pytest
 
 from counterfoil.config import SourceConfig, TopicConfig
 from counterfoil.errors import ConfigurationError
-from counterfoil.runtimes.spark.topics import java_properties, kafka_options
+from counterfoil.runtimes.spark.topics import kafka_options
 
 
 def source(**more: Any) -> SourceConfig:
@@ -31,22 +31,7 @@ def test_a_time_to_begin_is_milliseconds() -> None:
         kafka_options(source(start="a:0:5"))
 
 
-def test_passwords_are_java_s() -> None:
-    properties = {
-        "sasl.mechanism": "SCRAM-SHA-512",
-        "sasl.username": 'a"b',
-        "sasl.password": "p",
-        "ssl.ca.location": "/c",
-    }
-    found = java_properties(properties)
-    assert found["kafka.sasl.jaas.config"] == (
-        'org.apache.kafka.common.security.scram.ScramLoginModule required username="a\\"b" password="p";'
-    )
-    assert found["kafka.ssl.truststore.location"] == "/c"
-    assert found["kafka.sasl.mechanism"] == "SCRAM-SHA-512"
-
-
-def test_what_java_s_client_does_not_know_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"queued\.min\.messages is a setting of librdkafka"):
-        java_properties({"queued.min.messages": "5"})
-    assert java_properties({"kafka.max.poll.records": "5"}) == {"kafka.max.poll.records": "5"}
+def test_properties_are_settings_of_java_s_client() -> None:
+    found = kafka_options(source(properties={"security.protocol": "SSL", "kafka.max.poll.records": "5"}))
+    assert found["kafka.security.protocol"] == "SSL"
+    assert found["kafka.max.poll.records"] == "5"

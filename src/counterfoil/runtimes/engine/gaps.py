@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from counterfoil.errors import Problem
+from counterfoil.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
     from counterfoil.config import RunConfig
     from counterfoil.detector import Detector
 
 
-def engine_gaps(detector: Detector, config: RunConfig) -> Iterator[Problem]:
+def engine_gaps(detector: Detector, config: RunConfig, runtime: str) -> Iterator[Problem]:
     """Yield what a run on an engine asks for and does not get.
 
     Parameters
     ----------
     detector, config
         What is to be run.
+    runtime
+        The engine's name.
     """
+    if config.source.type == "stdin":
+        reason = "a pipe cannot be read again after a crash"
+        yield Problem("source.type", '"stdin"', f"file, kafka or generator with runtime: {runtime}", reason)
     if detector.outliers and config.limits.shards > 1:
         names = ", ".join(use.name for use in detector.outliers)
         reason = "online outlier scores learn from all events in one order; with one shard state is in one piece"
@@ -31,3 +36,16 @@ def engine_gaps(detector: Detector, config: RunConfig) -> Iterator[Problem]:
     if config.metrics.port is not None:
         reason = "engines have metrics of their own"
         yield Problem("metrics.port", str(config.metrics.port), "nothing on an engine", reason)
+
+
+def refuse(gaps: Iterable[Problem]) -> None:
+    """Refuse a run that asks for what its engine does not do.
+
+    Raises
+    ------
+    ConfigurationError
+        With every gap, one a line.
+    """
+    found = list(gaps)
+    if found:
+        raise ConfigurationError("\n".join(str(each) for each in found))

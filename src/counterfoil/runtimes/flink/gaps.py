@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from counterfoil.errors import ConfigurationError, Problem
-from counterfoil.runtimes.engine.gaps import engine_gaps
+from counterfoil.errors import Problem
+from counterfoil.runtimes.engine.gaps import engine_gaps, refuse
 
 if TYPE_CHECKING:
     from counterfoil.config import RunConfig
@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
 def gaps(detector: Detector, config: RunConfig) -> Iterator[Problem]:
     """Yield what this run asks for and does not get."""
-    yield from engine_gaps(detector, config)
-    if config.source.type == "stdin":
-        reason = "a pipe cannot be read again after a crash"
-        yield Problem("source.type", '"stdin"', "file, kafka or generator with runtime: flink", reason)
+    yield from engine_gaps(detector, config, "flink")
     if config.source.type == "generator" and config.source.rate is not None:
         reason = "Flink reads what the generator makes as fast as it can"
         yield Problem("source.rate", str(config.source.rate), "nothing with runtime: flink", reason)
@@ -44,6 +41,4 @@ def check_gaps(detector: Detector, config: RunConfig) -> None:
     ConfigurationError
         With every gap, one a line.
     """
-    found = list(gaps(detector, config))
-    if found:
-        raise ConfigurationError("\n".join(str(each) for each in found))
+    refuse(gaps(detector, config))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import threading
@@ -21,16 +20,14 @@ import xxhash
 from counterfoil.connectors.line_output import LineOutput
 from counterfoil.detector_file import load_detector
 from counterfoil.errors import ConfigurationError, CounterfoilError, InputError, StorageError
-from counterfoil.events.identity import IdentityKey
 from counterfoil.observability import get_logger
 from counterfoil.runtimes.engine.job import Job
-from counterfoil.runtimes.engine.models import pinned_models
+from counterfoil.runtimes.engine.runs import ends, job_of, summary_of
 from counterfoil.runtimes.engine.states import JobState, check_state
 from counterfoil.runtimes.flink.gaps import check_gaps
 from counterfoil.runtimes.flink.session import open_environment
 from counterfoil.runtimes.flink.states import JOB_FILE, StateFolder
 from counterfoil.runtimes.local.inputs import open_input
-from counterfoil.runtimes.local.runtime import FIXED_CLOCK_VARIABLE
 from counterfoil.runtimes.local.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -137,7 +134,7 @@ class FlinkRuntime:
         seconds = time.monotonic() - ready
         if folder is not None and done:
             return self._end(folder, seconds, ready - began)
-        return self._summary(Counter(), seconds, ready - began, not done)
+        return summary_of(Counter(), seconds, ready - began, not done)
 
     def _end(self, folder: StateFolder, seconds: float, recovery: float) -> RunSummary:
         """Put together what the job has left, and note its end."""
@@ -146,34 +143,19 @@ class FlinkRuntime:
         for line in folder.lines("counts").splitlines():
             counts.update(msgspec.json.decode(line, type=dict[str, int]))
         folder.end()
-        return self._summary(counts, seconds, recovery, False)
+        return summary_of(counts, seconds, recovery, False)
 
     def job(self) -> Job:
         """Return what workers are told."""
         config = self.config
-        fixed = os.environ.get(FIXED_CLOCK_VARIABLE)
-        key = IdentityKey(config.secret.value.encode()) if config.secret else IdentityKey()
         path = None if config.source.path is None else str(Path(config.source.path).resolve())
-        return Job(
-            self.detector,
-            key,
-            config.limits.shards,
-            replace(config.source, properties={}, path=path),
-            config.limits,
-            pinned_models(self.detector, key, config.models.registry),
-            any(sink.features for sink in config.sinks),
-            any(sink.content == "alerts" for sink in config.sinks),
-            int(fixed) if fixed else None,
-        )
-
-    def _ends(self) -> bool:
-        return self.config.source.until_end if self.config.source.type == "kafka" else True
+        return job_of(config, self.detector, replace(config.source, path=path), config.limits)
 
     def _folders(self, folder: StateFolder) -> list[FolderSink]:
         """Return where lines are gathered that the end of the run puts together."""
         from counterfoil.runtimes.flink.graph import FolderSink  # noqa: PLC0415 - an extra
 
-        if not self._ends():
+        if not ends(self.config):
             return []
         found = [FolderSink("counts", folder.lines_folder("counts"))]
         if any(sink.type != "kafka" for sink in self.config.sinks):
@@ -240,20 +222,6 @@ class FlinkRuntime:
         own = next((line for line in reversed(causes) if "counterfoil.errors" in line), "")
         reason = own or (causes[-1] if causes else text.strip().partition("\n")[0])
         return StorageError(f"flink: the job ended: {reason.removeprefix('Caused by: ')[:1000]}")
-
-    def _summary(self, counts: Counter[str], seconds: float, recovery: float, stopped: bool) -> RunSummary:
-        return RunSummary(
-            counts["records"],
-            counts["decided"],
-            counts["observed"],
-            counts["duplicates"],
-            counts["dead"],
-            counts["opened"],
-            seconds,
-            total_events=counts["records"],
-            recovery_seconds=recovery,
-            stopped=stopped,
-        )
 
 
 def _stop(client: Any, savepoints: str) -> None:

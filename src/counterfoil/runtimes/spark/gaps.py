@@ -8,20 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from counterfoil.errors import ConfigurationError, Problem
-from counterfoil.runtimes.engine.gaps import engine_gaps
+from counterfoil.runtimes.engine.gaps import engine_gaps, refuse
 
 if TYPE_CHECKING:
     from counterfoil.config import RunConfig
     from counterfoil.detector import Detector
+    from counterfoil.errors import Problem
 
 
 def gaps(detector: Detector, config: RunConfig) -> Iterator[Problem]:
     """Yield what this run asks for and does not get."""
-    yield from engine_gaps(detector, config)
-    if config.source.type == "stdin":
-        reason = "a pipe cannot be read again after a crash"
-        yield Problem("source.type", '"stdin"', "file, kafka or generator with runtime: spark", reason)
+    yield from engine_gaps(detector, config, "spark")
 
 
 def check_gaps(detector: Detector, config: RunConfig) -> None:
@@ -32,6 +29,4 @@ def check_gaps(detector: Detector, config: RunConfig) -> None:
     ConfigurationError
         With every gap, one a line.
     """
-    found = list(gaps(detector, config))
-    if found:
-        raise ConfigurationError("\n".join(str(each) for each in found))
+    refuse(gaps(detector, config))

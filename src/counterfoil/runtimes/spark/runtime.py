@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import uuid
@@ -16,15 +15,13 @@ import xxhash
 
 from counterfoil.detector_file import load_detector
 from counterfoil.errors import ConfigurationError, CounterfoilError, InputError, StorageError
-from counterfoil.events.identity import IdentityKey
 from counterfoil.observability import get_logger
 from counterfoil.runtimes.engine.blob import decode, kind_of
 from counterfoil.runtimes.engine.episodes import ALERTS
 from counterfoil.runtimes.engine.job import Job
-from counterfoil.runtimes.engine.models import pinned_models
 from counterfoil.runtimes.engine.results import Result, Splits
+from counterfoil.runtimes.engine.runs import ends, job_of, summary_of
 from counterfoil.runtimes.engine.states import JobState, check_state
-from counterfoil.runtimes.local.runtime import FIXED_CLOCK_VARIABLE
 from counterfoil.runtimes.local.summary import RunSummary
 from counterfoil.runtimes.spark.gaps import check_gaps
 from counterfoil.runtimes.spark.outputs import Output, open_outputs
@@ -112,7 +109,7 @@ class SparkRuntime:
         writer: Any = results(session, self.config, job, partitions).writeStream.outputMode("append")
         if checkpoint is not None:
             writer = writer.option("checkpointLocation", checkpoint)
-        if self._ends():
+        if ends(self.config):
             writer = writer.trigger(availableNow=True)
         query = writer.foreachBatch(self._write).start()
         ready = time.monotonic()
@@ -126,28 +123,15 @@ class SparkRuntime:
         if self._failure is not None:
             raise self._failure
         seconds = time.monotonic() - ready
-        return self._summary(seconds, ready - began, stopped.is_set())
+        return summary_of(self._counts, seconds, ready - began, stopped.is_set())
 
     def job(self) -> Job:
         """Return what workers are told."""
         config = self.config
-        fixed = os.environ.get(FIXED_CLOCK_VARIABLE)
-        key = IdentityKey(config.secret.value.encode()) if config.secret else IdentityKey()
-        return Job(
-            self.detector,
-            key,
-            config.limits.shards,
-            # A later run goes on in the same file where there is a checkpoint: half a line is left for it.
-            replace(config.source, properties={}, until_end=config.state.folder is None),
-            replace(config.limits, batch_events=min(config.limits.batch_events, BATCH_EVENTS)),
-            pinned_models(self.detector, key, config.models.registry),
-            any(sink.features for sink in config.sinks),
-            any(sink.content == "alerts" for sink in config.sinks),
-            int(fixed) if fixed else None,
-        )
-
-    def _ends(self) -> bool:
-        return self.config.source.until_end if self.config.source.type == "kafka" else True
+        # A later run goes on in the same file where there is a checkpoint: half a line is left for it.
+        source = replace(config.source, until_end=config.state.folder is None)
+        limits = replace(config.limits, batch_events=min(config.limits.batch_events, BATCH_EVENTS))
+        return job_of(config, self.detector, source, limits)
 
     def _checkpoint(self, job: Job, partitions: int) -> tuple[str | None, str]:
         """Return the checkpoint and the name of the query that it belongs to.
@@ -211,18 +195,3 @@ class SparkRuntime:
         first = next((line for line in reversed(text.splitlines()) if "counterfoil.errors." in line), "")
         reason = first.partition("counterfoil.errors.")[2].partition(": ")[2] or text.splitlines()[0][:500]
         return StorageError(f"spark: the query ended: {reason}")
-
-    def _summary(self, seconds: float, recovery: float, stopped: bool) -> RunSummary:
-        counts = self._counts
-        return RunSummary(
-            counts["records"],
-            counts["decided"],
-            counts["observed"],
-            counts["duplicates"],
-            counts["dead"],
-            counts["opened"],
-            seconds,
-            total_events=counts["records"],
-            recovery_seconds=recovery,
-            stopped=stopped,
-        )
