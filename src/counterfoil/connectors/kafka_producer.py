@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, require_kafka
+from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, reason_of, require_kafka
 from counterfoil.errors import ConfigurationError, LimitError, StorageError
 from counterfoil.observability import get_logger
 
@@ -83,7 +83,7 @@ class TopicProducer:
             self._limit = max(1, int(settings["queue.buffering.max.messages"]))
             self._producer = kafka.Producer(settings)
         except (kafka.KafkaException, TypeError, ValueError) as error:
-            raise ConfigurationError(f"--kafka: {_reason(error)}") from None
+            raise ConfigurationError(f"--kafka: {reason_of(error)}") from None
         self._exception = kafka.KafkaException
 
     def setup(self) -> int:
@@ -100,7 +100,7 @@ class TopicProducer:
             try:
                 found = self._producer.list_topics(self.topic, timeout=_SETUP_CALL_SECONDS).topics[self.topic]
             except self._exception as error:
-                reason = _reason(error)
+                reason = reason_of(error)
             else:
                 if found.error is None:
                     return len(found.partitions)
@@ -216,8 +216,3 @@ class TopicProducer:
         del message
         if error is not None:
             self.failures[str(error.str())] += 1
-
-
-def _reason(error: BaseException) -> str:
-    inner = error.args[0] if error.args else error
-    return str(inner.str()) if hasattr(inner, "str") else str(inner)

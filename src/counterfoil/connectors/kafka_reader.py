@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, require_kafka
+from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, reason_of, require_kafka
 from counterfoil.errors import ConfigurationError, CounterfoilError, InputError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class TopicReader:
         try:
             self._consumer = self._kafka.Consumer(settings)
         except (self._kafka.KafkaException, TypeError, ValueError) as error:
-            raise ConfigurationError(f"--kafka: {_reason(error)}") from None
+            raise ConfigurationError(f"--kafka: {reason_of(error)}") from None
         self._assigned: set[Place] = set()
         self.whole = True
 
@@ -192,7 +192,7 @@ class TopicReader:
             except self._kafka.KafkaException as error:
                 self._consumer.poll(0)
                 if patience.over or self._stopped.is_set():
-                    raise self._error("cannot be read", _reason(error)) from None
+                    raise self._error("cannot be read", reason_of(error)) from None
 
     def _error(self, what: str, reason: str) -> CounterfoilError:
         return self._troubles.error(what, reason)
@@ -241,8 +241,3 @@ def _plain(message: Message) -> TopicMessage:
         message.value(),
         headers,
     )
-
-
-def _reason(error: BaseException) -> str:
-    inner = error.args[0] if error.args else error
-    return str(inner.str()) if hasattr(inner, "str") else str(inner)

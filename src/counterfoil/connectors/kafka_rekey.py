@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, require_kafka
+from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, reason_of, require_kafka
 from counterfoil.errors import ConfigurationError, CounterfoilError, InputError
 from counterfoil.observability import get_logger
 
@@ -118,7 +118,7 @@ class Rekeying:
                 | {"transactional.id": name, "transaction.timeout.ms": _TRANSACTION_MS}
             )
         except (self._kafka.KafkaException, TypeError, ValueError) as error:
-            raise ConfigurationError(f"--kafka: {_reason(error)}") from None
+            raise ConfigurationError(f"--kafka: {reason_of(error)}") from None
         self._ends = self._first_look()
 
     def __enter__(self) -> Rekeying:
@@ -246,9 +246,4 @@ class Rekeying:
         return bool(max(found.offset, low) >= end)
 
     def _error(self, what: str, error: BaseException) -> CounterfoilError:
-        return self._troubles.error(what, _reason(error))
-
-
-def _reason(error: BaseException) -> str:
-    inner = error.args[0] if error.args else error
-    return str(inner.str()) if hasattr(inner, "str") else str(inner)
+        return self._troubles.error(what, reason_of(error))

@@ -130,6 +130,12 @@ def check_servers(servers: str, place: str) -> None:
             raise ConfigurationError(f'{place}: found the server "{shown_server}"; allowed: HOST:PORT, a port to 65535')
 
 
+def reason_of(error: BaseException) -> str:
+    """Return what an error of the client library says."""
+    inner = error.args[0] if error.args else error
+    return str(inner.str()) if hasattr(inner, "str") else str(inner)
+
+
 def is_secret(name: str) -> bool:
     """Say whether a setting of the client library must not be shown."""
     return any(word in name for word in _SECRET_WORDS)

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, require_kafka
+from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, reason_of, require_kafka
 from counterfoil.errors import ConfigurationError, StorageError
 from counterfoil.observability import get_logger
 
@@ -131,7 +131,7 @@ class KafkaWriter:
         try:
             self._producer = self._kafka.Producer(settings)
         except (self._kafka.KafkaException, TypeError, ValueError) as error:
-            raise ConfigurationError(f"sinks[].properties: {_reason(error)}") from None
+            raise ConfigurationError(f"sinks[].properties: {reason_of(error)}") from None
         if not self._reached:
             self._reach(self._producer)
         if self._id is not None:
@@ -148,9 +148,9 @@ class KafkaWriter:
                 producer.poll(0)
                 if patience.over and self.troubles.unreachable:
                     self.abandon()
-                    raise self.troubles.error("cannot be reached", _reason(error)) from None
+                    raise self.troubles.error("cannot be reached", reason_of(error)) from None
                 if patience.over:
-                    raise WriteFailed(self.troubles.last or _reason(error)) from None
+                    raise WriteFailed(self.troubles.last or reason_of(error)) from None
 
     def check_topics(self, topics: Sequence[str]) -> None:
         """Refuse topics that do not exist.
@@ -164,7 +164,7 @@ class KafkaWriter:
         try:
             known = self._producer.list_topics(timeout=_OPEN_SECONDS).topics
         except self._kafka.KafkaException as error:
-            raise self.troubles.error("cannot be reached", _reason(error)) from None
+            raise self.troubles.error("cannot be reached", reason_of(error)) from None
         missing = [topic for topic in topics if topic not in known or known[topic].error]
         if missing:
             raise StorageError(
@@ -197,7 +197,7 @@ class KafkaWriter:
                     self._check()
                     continue
                 except self._kafka.KafkaException as error:
-                    raise WriteFailed(_reason(error)) from None
+                    raise WriteFailed(reason_of(error)) from None
                 break
         producer.poll(0)
         self._check()
@@ -256,10 +256,10 @@ class KafkaWriter:
         except self._kafka.KafkaException as error:
             inner = error.args[0]
             if inner.code() in self._fencing:
-                raise Fenced(_reason(error)) from None
+                raise Fenced(reason_of(error)) from None
             # An error that asks for an abort says that nothing was committed.
             unknown = in_doubt and not inner.txn_requires_abort()
-            raise WriteFailed(self.troubles.last or _reason(error), unknown) from None
+            raise WriteFailed(self.troubles.last or reason_of(error), unknown) from None
         self._check()
 
     def _check(self) -> None:
@@ -282,8 +282,3 @@ def _close(producer: Producer) -> None:
     warnings.filterwarnings("ignore", "Producer abort_transaction failed", RuntimeWarning)
     with contextlib.suppress(Exception):
         producer.close()
-
-
-def _reason(error: BaseException) -> str:
-    inner = error.args[0] if error.args else error
-    return str(inner.str()) if hasattr(inner, "str") else str(inner)

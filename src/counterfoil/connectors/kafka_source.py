@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, require_kafka
+from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, reason_of, require_kafka
 from counterfoil.connectors.partitions import Partition, PartitionedChunk, PartitionOwner, Spans, Words
 from counterfoil.errors import ConfigurationError, InputError, StorageError
 from counterfoil.observability import get_logger
@@ -273,9 +273,7 @@ class KafkaSource:
         try:
             return self._kafka.Consumer(merged)
         except (self._kafka.KafkaException, TypeError, ValueError) as error:
-            inner = error.args[0] if error.args else error
-            reason = inner.str() if hasattr(inner, "str") else str(inner)
-            raise ConfigurationError(f"source.properties: {reason}") from None
+            raise ConfigurationError(f"source.properties: {reason_of(error)}") from None
 
     def _existing(self, client: Consumer) -> list[Partition]:
         """Return all partitions of the topics, once the cluster answers."""

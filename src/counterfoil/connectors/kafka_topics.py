@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, require_kafka
+from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, reason_of, require_kafka
 from counterfoil.errors import ConfigurationError, StorageError
 
 _SETUP_SECONDS = 15.0
@@ -95,7 +95,7 @@ class TopicAdmin:
         try:
             self._client = admin.AdminClient(settings)
         except (self._kafka.KafkaException, TypeError, ValueError) as error:
-            raise ConfigurationError(f"--kafka: {_reason(error)}") from None
+            raise ConfigurationError(f"--kafka: {reason_of(error)}") from None
 
     def plan(self, wanted: Sequence[WantedTopic]) -> list[TopicChange]:
         """Return the steps; nothing is changed.
@@ -182,7 +182,7 @@ class TopicAdmin:
             return futures[name].result(_ACTION_SECONDS)
         except self._kafka.KafkaException as error:
             topic = name if isinstance(name, str) else name.name
-            raise StorageError(f"kafka://{self._servers}/{topic}: {what}: {_reason(error)}") from None
+            raise StorageError(f"kafka://{self._servers}/{topic}: {what}: {reason_of(error)}") from None
 
     def _known(self) -> dict[str, int]:
         """Return every topic with the number of its partitions."""
@@ -197,7 +197,7 @@ class TopicAdmin:
             except self._kafka.KafkaException as error:
                 self._client.poll(0)
                 if patience.over:
-                    raise self._troubles.error("cannot be reached", _reason(error)) from None
+                    raise self._troubles.error("cannot be reached", reason_of(error)) from None
 
     def _wait_until_there(self, wanted: Sequence[WantedTopic]) -> None:
         """Wait until brokers tell of them: made is not yet known everywhere."""
@@ -219,8 +219,3 @@ def _described(wanted: WantedTopic) -> str:
         parts.append(f"{wanted.replicas} replicas")
     parts += [f"{name} {value}" for name, value in wanted.settings.items()]
     return ", ".join(parts)
-
-
-def _reason(error: BaseException) -> str:
-    inner = error.args[0] if error.args else error
-    return str(inner.str()) if hasattr(inner, "str") else str(inner)

@@ -23,6 +23,7 @@ from counterfoil.runtimes.local.messages import (
     letter_messages,
     packed_messages,
     parse_source,
+    source_name,
     sources_of,
 )
 from counterfoil.runtimes.local.records import make_records
@@ -77,14 +78,14 @@ def test_packed_messages_are_bounded_and_name_their_last_places(
 
 def test_an_alert_is_told_as_it_stands_in_the_end(parcel: Parcel) -> None:
     changes = [OutgoingAlert("a", 1_001, {"decisions": 1}), OutgoingAlert("a", 1_160, {"decisions": 2})]
-    found = alert_messages((change, parcel.spans) for change in changes)
+    found = alert_messages((change, source_name(change.position, parcel.spans)) for change in changes)
     assert (found.values, found.keys) == ([b'{"decisions":2}'], [b"a"])
     assert found.headers == [[("id", b"a"), ("source", b"in/3/19")]]
 
 
 def test_a_dead_letter_says_why(parcel: Parcel) -> None:
     letter = NewDeadLetter(1_002, "truncated", "the line ends", b"{", sealed=True)
-    found = letter_messages([(letter, parcel.spans), (letter, None)])
+    found = letter_messages((letter, source_name(1_002, spans)) for spans in (parcel.spans, None))
     assert found.keys == [b"in/0/72", b"1002"]
     headers = dict(found.headers[0])
     assert (headers["reason"], headers["sealed"], headers["cut"]) == (b"truncated", b"true", b"false")

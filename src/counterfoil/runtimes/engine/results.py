@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,11 @@ from counterfoil.runtimes.engine.blob import decode, encode
 from counterfoil.runtimes.engine.episodes import Alert
 from counterfoil.runtimes.engine.job import place_of
 from counterfoil.runtimes.engine.packing import letters_of
-from counterfoil.runtimes.local.arrays import gathered, offsets_of
+from counterfoil.runtimes.local.arrays import Lengths, gathered, offsets_of
 from counterfoil.runtimes.local.lines import LineEncoder
-from counterfoil.runtimes.local.messages import COUNT, IDENTIFIER, PACKED_BYTES, SOURCE, Messages
+from counterfoil.runtimes.local.messages import Messages, OutgoingAlert, identifiers, packed_lines, single_lines
+from counterfoil.runtimes.local.messages import alert_messages as told_alerts
+from counterfoil.runtimes.local.messages import letter_messages as told_letters
 from counterfoil.runtimes.local.records import make_records
 
 if TYPE_CHECKING:
@@ -158,19 +160,14 @@ class Result:
         return letters_of(self._meta["dead"])
 
     @property
-    def texts(self) -> tuple[bytes, Words]:
+    def texts(self) -> tuple[bytes, Lengths]:
         """The ids of decided events one behind the other, and the length of each: -1 where its kind has none."""
         return self._arrays["id_heap"].tobytes(), self._arrays["id_length"]
 
     def identifiers(self, splits: Splits) -> list[bytes]:
         """Return the id of each decided event; where its kind has none, where it comes from."""
-        heap, lengths = self._arrays["id_heap"].tobytes(), self._arrays["id_length"]
-        starts = offsets_of(lengths).tolist()
-        sources = splits.names(self.positions)
-        return [
-            heap[start : start + length] if length >= 0 else source
-            for start, length, source in zip(starts, lengths.tolist(), sources, strict=True)
-        ]
+        heap, lengths = self.texts
+        return identifiers(heap, offsets_of(lengths).tolist(), lengths.tolist(), splits.names(self.positions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,25 +215,25 @@ class Splits:
 
 def decision_messages(result: Result, splits: Splits) -> Messages:
     """Return a message for each decision: as the local runtime writes them."""
-    lines = result.data.split(b"\n")
-    lines.pop()
-    sources, keys = splits.names(result.positions), result.identifiers(splits)
-    headers = [[(IDENTIFIER, key), (SOURCE, source)] for key, source in zip(keys, sources, strict=True)]
-    return Messages(lines, keys, headers)
+    return single_lines(result.data, result.identifiers(splits), splits.names(result.positions))
 
 
 def packed_messages(result: Result, splits: Splits) -> Messages:
     """Return messages of many lines each."""
-    found = Messages()
-    data, first, start = result.data, 0, 0
     sources = splits.names(result.positions)
-    while start < len(data):
-        end = len(data) if len(data) - start <= PACKED_BYTES else data.rfind(b"\n", start, start + PACKED_BYTES) + 1
-        if end <= start:
-            end = data.find(b"\n", start) + 1
-        part = data[start:end]
-        count = part.count(b"\n")
-        headers = [(COUNT, b"%d" % count), (IDENTIFIER, sources[first]), (SOURCE, sources[first + count - 1])]
-        found.add(part, sources[first], headers)
-        first, start = first + count, end
-    return found
+    # A batch comes from one split: what goes furthest in it is the last.
+    return packed_lines(result.data, sources, lambda first, count: sources[first + count - 1])
+
+
+def alert_messages(alerts: Iterable[Alert], splits: Splits) -> Messages:
+    """Return a message for each alert, as it stands after the last of these changes."""
+    outgoing = (
+        OutgoingAlert(each["alert"], each["position"], {**each["content"], "position": each["position"]})
+        for each in alerts
+    )
+    return told_alerts((each, splits.name(each.position)) for each in outgoing)
+
+
+def letter_messages(letters: Iterable[NewDeadLetter], splits: Splits) -> Messages:
+    """Return a message for each dead letter."""
+    return told_letters((each, splits.name(each.position)) for each in letters)

@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 
 from counterfoil.runtimes.engine.job import place_of
-from counterfoil.runtimes.engine.results import packed_messages
-from counterfoil.runtimes.local.messages import Messages, OutgoingAlert, alert_messages, letter_messages
+from counterfoil.runtimes.engine.results import alert_messages, letter_messages, packed_messages
+from counterfoil.runtimes.local.messages import Messages
 
 if TYPE_CHECKING:
     from counterfoil.runtimes.engine.episodes import Alert
@@ -95,24 +95,9 @@ def opened_frame(sink: int, alerts: Sequence[Alert], batch: int) -> bytes:
 
 def alert_frame(sink: int, alerts: Sequence[Alert], splits: Splits) -> bytes:
     """Return a frame of alerts."""
-    outgoing = [
-        OutgoingAlert(each["alert"], each["position"], {**each["content"], "position": each["position"]})
-        for each in alerts
-    ]
-    return message_frame(sink, _named(alert_messages((each, None) for each in outgoing), splits))
+    return message_frame(sink, alert_messages(alerts, splits))
 
 
 def letter_frame(sink: int, result: Result, splits: Splits) -> bytes:
     """Return a frame of dead letters."""
-    return message_frame(sink, _named(letter_messages((each, None) for each in result.dead), splits))
-
-
-def _named(messages: Messages, splits: Splits) -> Messages:
-    """Give the headers that name a position the name of its split."""
-    if splits.topics:
-        for headers in messages.headers:
-            headers[:] = [
-                (name, splits.name(int(value)) if name in {"source", "id"} and value.isdigit() else value)
-                for name, value in headers
-            ]
-    return messages
+    return message_frame(sink, letter_messages(result.dead, splits))

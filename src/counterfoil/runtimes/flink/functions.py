@@ -170,11 +170,9 @@ class _Stateful(_Working, KeyedProcessFunction):
         return found
 
     def _make(self, number: int) -> Part:
-
         return make_part(self._job, number)
 
     def _fed(self, part: int, batch: int, data: bytes) -> list[Piece]:
-
         return self._part(part).feed(self._state, Piece(part, batch, bytes(data)))
 
 
@@ -230,7 +228,6 @@ class Join(_Working, KeyedProcessFunction):
     def open(self, runtime_context: RuntimeContext) -> None:
         """Ask for the state."""
         self._open()
-
         with _OPENING:
             self._joiner = Joiner(self._job)
         self._state = runtime_context.get_map_state(MapStateDescriptor("waiting", Types.LONG(), _STATE))
@@ -255,7 +252,6 @@ class Join(_Working, KeyedProcessFunction):
                 yield self._record(RAISED, first, joined.raised)
 
     def _assembly(self, split: int) -> Assembly:
-
         found = self._splits_waiting.get(split)
         if found is None:
             found = self._splits_waiting[split] = Assembly()
@@ -272,7 +268,6 @@ class Episodes(_Stateful):
 
     def _make(self, number: int) -> Part:
         del number
-
         return EpisodesPart(self._job)
 
     def process_element(self, value: Record, ctx: Any) -> Iterator[Row]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from counterfoil.runtimes.engine.blob import Piece
+from counterfoil.runtimes.engine.job import place_of
 from counterfoil.runtimes.engine.parts import Part as EnginePart
 from counterfoil.runtimes.engine.parts import compaction_due, restore_chunks, snapshot_chunks
 
@@ -128,8 +129,6 @@ class Waiting:
 
     def arrive(self, piece: Piece) -> list[list[Piece]]:
         """Take a feed or a word and return what may be fed now, batch by batch."""
-        from counterfoil.runtimes.engine.job import place_of  # noqa: PLC0415 - the definition of a position
-
         split, _ = place_of(piece.batch)
         feeds = self._feeds.setdefault(split, {})
         if is_word(piece):

@@ -35,6 +35,7 @@ from counterfoil.runtimes.local.messages import (
     decision_messages,
     letter_messages,
     packed_messages,
+    source_name,
 )
 from counterfoil.runtimes.local.records import decode_records
 from counterfoil.runtimes.local.store import OutputRecord, Store
@@ -417,14 +418,14 @@ class Delivery:
     def _messages(self, sink: TopicSink, parcels: list[Parcel], standing: Standing) -> Messages:
         if sink.content == "alerts":
             return alert_messages(
-                (alert, parcel.spans)
+                (alert, source_name(alert.position, parcel.spans))
                 for parcel in parcels
                 for alert in parcel.alerts
                 if self._is_ours(parcel, alert.position, standing)
             )
         if sink.content == "dead-letters":
             return letter_messages(
-                (letter, parcel.spans)
+                (letter, source_name(letter.position, parcel.spans))
                 for parcel in parcels
                 for letter in parcel.dead
                 if self._is_ours(parcel, letter.position, standing)

@@ -6,7 +6,7 @@ a lost position can be found again from the topics alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +88,11 @@ def source_names(positions: Rows, spans: Spans | None) -> list[bytes]:
     return [b"%b%d" % (names[place], offset) for place, offset in zip(which.tolist(), offsets.tolist(), strict=True)]
 
 
+def source_name(position: int, spans: Spans | None) -> bytes:
+    """Return where one position comes from."""
+    return source_names(np.array([position], np.int64), spans)[0]
+
+
 def parse_source(text: bytes) -> tuple[Partition, int] | None:
     """Return partition and offset of a ``source`` header; None where it is none of a topic.
 
@@ -104,10 +109,15 @@ def parse_source(text: bytes) -> tuple[Partition, int] | None:
 def decision_messages(parcel: Parcel, rows: Rows | None, encoder: LineEncoder) -> Messages:
     """Return a message for each decision; ``rows`` says which, None for all."""
     records = parcel.records if rows is None else parcel.records.take(rows)
-    lines = encoder.encode(records, parcel.decided_at, parcel.version).split(b"\n")
-    lines.pop()
     sources = source_names(records.position, parcel.spans)
-    keys = _identifiers(records, sources)
+    keys = identifiers(records.id_heap.tobytes(), records.id_offset.tolist(), records.id_length.tolist(), sources)
+    return single_lines(encoder.encode(records, parcel.decided_at, parcel.version), keys, sources)
+
+
+def single_lines(data: bytes, keys: list[bytes], sources: list[bytes]) -> Messages:
+    """Return a message for each line, with its key and where it comes from."""
+    lines = data.split(b"\n")
+    lines.pop()
     headers = [[(IDENTIFIER, key), (SOURCE, source)] for key, source in zip(keys, sources, strict=True)]
     return Messages(lines, keys, headers)
 
@@ -116,10 +126,27 @@ def packed_messages(parcel: Parcel, rows: Rows | None, encoder: LineEncoder) -> 
     """Return messages of many lines each."""
     records = parcel.records if rows is None else parcel.records.take(rows)
     data = encoder.encode(records, parcel.decided_at, parcel.version)
-    found = Messages()
-    if not data:
-        return found
     sources = source_names(records.position, parcel.spans)
+
+    def furthest(first: int, count: int) -> bytes:
+        return _furthest(records.position[first : first + count], parcel.spans) or sources[first + count - 1]
+
+    return packed_lines(data, sources, furthest)
+
+
+def packed_lines(data: bytes, sources: list[bytes], furthest: Callable[[int, int], bytes]) -> Messages:
+    """Return messages of many lines each.
+
+    Parameters
+    ----------
+    data
+        The lines.
+    sources
+        Where each comes from.
+    furthest
+        Returns up to where some lines go, by the number of the first and how many they are.
+    """
+    found = Messages()
     first, start = 0, 0
     while start < len(data):
         end = len(data) if len(data) - start <= PACKED_BYTES else data.rfind(b"\n", start, start + PACKED_BYTES) + 1
@@ -128,8 +155,7 @@ def packed_messages(parcel: Parcel, rows: Rows | None, encoder: LineEncoder) -> 
             end = data.find(b"\n", start) + 1
         part = data[start:end]
         count = part.count(b"\n")
-        last = _furthest(records.position[first : first + count], parcel.spans) or sources[first + count - 1]
-        headers = [(COUNT, b"%d" % count), (IDENTIFIER, sources[first]), (SOURCE, last)]
+        headers = [(COUNT, b"%d" % count), (IDENTIFIER, sources[first]), (SOURCE, furthest(first, count))]
         found.add(part, sources[first], headers)
         first, start = first + count, end
     return found
@@ -147,22 +173,23 @@ def _furthest(positions: Rows, spans: Spans | None) -> bytes | None:
     )
 
 
-def alert_messages(alerts: Iterable[tuple[OutgoingAlert, Spans | None]]) -> Messages:
-    """Return a message for each alert, as it stands after the last of these changes."""
-    newest = {alert.alert: (alert, spans) for alert, spans in alerts}
+def alert_messages(alerts: Iterable[tuple[OutgoingAlert, bytes]]) -> Messages:
+    """Return a message for each alert, as it stands after the last of these changes, each with where it comes from."""
+    newest = {alert.alert: (alert, source) for alert, source in alerts}
     found = Messages()
-    for alert, spans in newest.values():
+    for alert, source in newest.values():
         key = alert.alert.encode()
-        source = source_names(np.array([alert.position], np.int64), spans)[0]
         found.add(msgspec.json.encode(alert.content), key, [(IDENTIFIER, key), (SOURCE, source)])
     return found
 
 
-def letter_messages(letters: Iterable[tuple[NewDeadLetter | StoredDeadLetter, Spans | None]]) -> Messages:
-    """Return a message for each dead letter: its bytes as they are kept, sealed where they may hold a card number."""
+def letter_messages(letters: Iterable[tuple[NewDeadLetter | StoredDeadLetter, bytes]]) -> Messages:
+    """Return a message for each dead letter, given with where it comes from.
+
+    It holds the letter's bytes as they are kept, sealed where they may hold a card number.
+    """
     found = Messages()
-    for letter, spans in letters:
-        source = source_names(np.array([letter.position], np.int64), spans)[0]
+    for letter, source in letters:
         headers = [
             (IDENTIFIER, source),
             (SOURCE, source),
@@ -185,10 +212,8 @@ def sources_of(headers: Iterable[Header] | None) -> Iterator[tuple[Partition, in
                     yield place
 
 
-def _identifiers(records: Records, sources: list[bytes]) -> list[bytes]:
-    """Return the id of each decided event; where its kind has none, where it comes from."""
-    heap = records.id_heap.tobytes()
-    starts, lengths = records.id_offset.tolist(), records.id_length.tolist()
+def identifiers(heap: bytes, starts: list[int], lengths: list[int], sources: list[bytes]) -> list[bytes]:
+    """Return the id of each decided event; where its kind has none (length -1), where it comes from."""
     return [
         heap[start : start + length] if length >= 0 else source
         for start, length, source in zip(starts, lengths, sources, strict=True)

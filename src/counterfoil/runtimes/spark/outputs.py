@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,13 +20,14 @@ from counterfoil.connectors.kafka_sink import KafkaWriter, WriteFailed
 from counterfoil.connectors.line_output import LineOutput
 from counterfoil.errors import StorageError
 from counterfoil.observability import get_logger
-from counterfoil.runtimes.engine.results import Splits, decision_messages, packed_messages
-from counterfoil.runtimes.local.messages import (
-    Messages,
-    OutgoingAlert,
+from counterfoil.runtimes.engine.results import (
+    Splits,
     alert_messages,
+    decision_messages,
     letter_messages,
+    packed_messages,
 )
+from counterfoil.runtimes.local.messages import Messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -194,14 +195,9 @@ class TopicOutput:
 
     def _messages(self, sink: SinkConfig, results: Sequence[Result], alerts: Sequence[Alert]) -> Messages:
         if sink.content == "alerts":
-            outgoing = [
-                OutgoingAlert(each["alert"], each["position"], {**each["content"], "position": each["position"]})
-                for each in alerts
-            ]
-            return self._renamed(alert_messages([(each, None) for each in outgoing]))
+            return alert_messages(alerts, self._splits)
         if sink.content == "dead-letters":
-            letters = [(letter, None) for result in results for letter in result.dead]
-            return self._renamed(letter_messages(letters))
+            return letter_messages((letter for result in results for letter in result.dead), self._splits)
         found = Messages()
         make = packed_messages if sink.format == "packed" else decision_messages
         for result in results:
@@ -210,17 +206,6 @@ class TopicOutput:
             found.keys += some.keys
             found.headers += some.headers
         return found
-
-    def _renamed(self, messages: Messages) -> Messages:
-        """Give the headers that name a position the name of its split."""
-        if not self._splits.topics:
-            return messages
-        for headers in messages.headers:
-            headers[:] = [(name, self._place(name, value)) for name, value in headers]
-        return messages
-
-    def _place(self, name: str, value: bytes) -> bytes:
-        return self._splits.name(int(value)) if name in {"source", "id"} and value.isdigit() else value
 
     def close(self) -> None:
         """Close the clients."""
@@ -255,7 +240,3 @@ def open_outputs(config: RunConfig, splits: Splits, query: str) -> list[Output]:
         own = topics[0].properties or (config.source.properties if servers == config.source.servers else {})
         found.append(TopicOutput(topics, servers, own, splits, query))
     return found
-
-
-Report = Callable[[int, Sequence["Result"]], None]
-"""Is told the number of a micro-batch that is written, and what it had."""
