@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from counterfoil.memory import reserve
 from counterfoil.runtimes.local.canonical import canonical_lines
 from counterfoil.runtimes.local.runtime import LocalRuntime
 from counterfoil.runtimes.local.snapshots import Snapshots, layout_of, shards_of
@@ -65,6 +69,56 @@ def test_what_is_written_over_leaves_no_trace(store: Store) -> None:
         assert restored is not None
         assert restored[1].keys() == found.keys()
         assert all(np.array_equal(restored[1][name], array) for name, array in found.items())
+    store.close()
+
+
+def cut_short(descriptor: int, data: memoryview, offset: int) -> int:
+    return _pwrite(descriptor, data[:9_999], offset)
+
+
+_pwrite = os.pwrite
+
+
+@pytest.mark.parametrize("seconds", [60.0, 0.0])
+@pytest.mark.parametrize("write", [_pwrite, cut_short])
+@pytest.mark.parametrize("words", [1 << 17, (1 << 20) + 513, 3 << 20])
+def test_large_arrays_are_the_same_whichever_way_they_are_written(
+    words: int, write: Callable[..., int], seconds: float, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("counterfoil.runtimes.local.snapshots.DIRECT_SECONDS", seconds)
+    snapshots = Snapshots(store, 2, 0.0, 1.0, layout_of(1))
+    array = reserve(words)
+    array[:] = np.arange(words)
+    for found in (array, array[:-1], array[: words // 2], array[1:]):
+        store.commit(Group([block()]))
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "pwrite", write)
+            pending = snapshots.write({"large": found, "small": np.arange(3)}, store.totals.blocks)
+        snapshots.record(snapshots.finish(pending))
+        restored = snapshots.restore()
+        assert restored is not None
+        assert np.array_equal(restored[1]["large"], found)
+        assert np.array_equal(np.load(store.folder / "snapshots" / str(store.totals.blocks) / "0.npy"), found)
+    store.close()
+
+
+def test_a_disk_that_takes_no_whole_pages_is_written_in_the_ordinary_way(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def choosy(descriptor: int, data: memoryview, offset: int) -> int:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return _pwrite(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", choosy)
+    snapshots = Snapshots(store, 2, 0.0, 1.0, layout_of(1))
+    array = reserve(1 << 18)
+    array[:] = 7
+    store.commit(Group([block()]))
+    snapshots.record(snapshots.finish(snapshots.write({"large": array}, store.totals.blocks)))
+    restored = snapshots.restore()
+    assert restored is not None
+    assert np.array_equal(restored[1]["large"], array)
     store.close()
 
 

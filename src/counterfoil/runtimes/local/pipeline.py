@@ -1,4 +1,4 @@
-"""The way of the batches: read and decode, decide, commit and write, each step in a thread of its own.
+"""The way of the batches: read and decode, decide, record, commit and write, each step in a thread of its own.
 
 The steps hand batches on through bounded channels, so none runs away from the next. The decoder, the program and the
 encoders release the interpreter's lock, so two cores are kept busy. While a commit waits for the disk, batches gather
@@ -60,6 +60,15 @@ class Done:
 
 
 @dataclass(slots=True)
+class Recorded:
+    """A decided batch as the log will hold it."""
+
+    done: Done
+    block: NewBlock
+    records: Records
+
+
+@dataclass(slots=True)
 class GroupReport:
     """What one commit made durable: for whoever looks on."""
 
@@ -105,6 +114,7 @@ class Pipeline:
         self._parts = parts
         self._decoded: Channel[Work] = Channel(parts.limits.queue_batches)
         self._done: Channel[Done | SnapshotRecord] = Channel(parts.limits.queue_batches)
+        self._recorded: Channel[Recorded | SnapshotRecord] = Channel(parts.limits.queue_batches)
         self._failure: BaseException | None = None
         self._committer = Committer(parts)
         self._unknown: set[str] = set()
@@ -130,6 +140,7 @@ class Pipeline:
 
         threads = [
             threading.Thread(target=self._guard, args=(self._read, feed, source, position_shift, ended)),
+            threading.Thread(target=self._guard, args=(self._record,)),
             threading.Thread(target=self._guard, args=(self._commit,)),
         ]
         for thread in threads:
@@ -152,12 +163,14 @@ class Pipeline:
             delivery = self._parts.delivery
             if delivery is not None and delivery.failure is not None:
                 self._failure = self._failure or delivery.failure
-                self._decoded.abort()
-                self._done.abort()
+                self._abort()
         except BaseException as error:
             self._failure = self._failure or error
-            self._decoded.abort()
-            self._done.abort()
+            self._abort()
+
+    def _abort(self) -> None:
+        for channel in (self._decoded, self._done, self._recorded):
+            channel.abort()
 
     # Read and decode -------------------------------------------------------------------------------------------------
 
@@ -243,13 +256,25 @@ class Pipeline:
             metrics.entities.labels(entity).set(count)
         return self._parts.snapshots.write(arrays, blocks)
 
+    # Record ----------------------------------------------------------------------------------------------------------
+
+    def _record(self) -> None:
+        while True:
+            try:
+                item = self._done.get()
+            except Closed:
+                if self._failure is None:
+                    self._recorded.finish()
+                raise
+            self._recorded.put(item if isinstance(item, SnapshotRecord) else recorded(item, self._parts))
+
     # Commit and write ------------------------------------------------------------------------------------------------
 
     def _commit(self) -> None:
         committer, limits = self._committer, self._parts.limits
         while True:
             try:
-                item: Done | SnapshotRecord | None = self._done.get()
+                item: Recorded | SnapshotRecord | None = self._recorded.get()
             except Closed:
                 if self._failure is None:
                     committer.flush()
@@ -264,13 +289,23 @@ class Pipeline:
                 else:
                     committer.add(item)
                 full = committer.events >= limits.commit_events or committer.age_ms >= limits.commit_ms
-                item = None if full else self._done.take()
+                item = None if full else self._recorded.take()
             committer.flush()
+
+
+def recorded(done: Done, parts: Parts) -> Recorded:
+    """Return a decided batch with the bytes that the log holds of it."""
+    started = time.monotonic()
+    block, records = make_block(
+        done.work, done.decided, done.decided_at, parts.program, parts.vault, parts.with_features
+    )
+    parts.metrics.step.labels("record").observe(time.monotonic() - started)
+    return Recorded(done, block, records)
 
 
 @dataclass(slots=True)
 class Committer:
-    """Gathers decided batches, commits them together and then writes them to the outputs.
+    """Gathers recorded batches, commits them together and then writes them to the outputs.
 
     Parameters
     ----------
@@ -290,18 +325,12 @@ class Committer:
         """How long the oldest batch has waited, in milliseconds since it was read."""
         return 1000 * (time.monotonic() - self._batches[0].work.received) if self._batches else 0.0
 
-    def add(self, done: Done) -> None:
+    def add(self, new: Recorded) -> None:
         """Take a batch into the group."""
-        parts = self.parts
-        started = time.monotonic()
-        block, records = make_block(
-            done.work, done.decided, done.decided_at, parts.program, parts.vault, parts.with_features
-        )
-        parts.metrics.step.labels("record").observe(time.monotonic() - started)
-        self._blocks.append(block)
-        self._records.append(records)
-        self._batches.append(done)
-        self.events += len(done.work.batch) + len(done.work.dead)
+        self._blocks.append(new.block)
+        self._records.append(new.records)
+        self._batches.append(new.done)
+        self.events += len(new.done.work.batch) + len(new.done.work.dead)
 
     def flush(self) -> None:
         """Commit the group, then write its decisions to the outputs."""

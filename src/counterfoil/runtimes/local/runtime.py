@@ -41,7 +41,7 @@ from counterfoil.runtimes.local.lines import LineEncoder
 from counterfoil.runtimes.local.lock import FolderLock
 from counterfoil.runtimes.local.model_serving import decide, host_of, model_files
 from counterfoil.runtimes.local.outputs import STANDARD_OUTPUT, LineSink, export_parquet
-from counterfoil.runtimes.local.pipeline import Committer, Done, GroupReport, Parts, Pipeline
+from counterfoil.runtimes.local.pipeline import Committer, Done, GroupReport, Parts, Pipeline, recorded
 from counterfoil.runtimes.local.records import decode_records, finding
 from counterfoil.runtimes.local.recovery import Recovery, recover
 from counterfoil.runtimes.local.snapshots import Snapshots, layout_of
@@ -382,8 +382,9 @@ class LocalRuntime:
 
     def _carry(self, done: Done) -> None:
         """Make one decided batch durable."""
-        committer = Committer(self._parts())
-        committer.add(done)
+        parts = self._parts()
+        committer = Committer(parts)
+        committer.add(recorded(done, parts))
         committer.flush()
         self._busy += time.monotonic() - done.work.received
         if self.snapshots.due(self._busy):

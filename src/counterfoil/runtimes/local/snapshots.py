@@ -29,10 +29,21 @@ from counterfoil.runtimes.local.store import SnapshotRecord, Store, sync_folder
 
 FOLDER_NAME = "snapshots"
 SPARE_NAME = "spare"
-"""A former snapshot whose files the next one is written over. Their pages are in the page cache and their blocks on the
-disk, so that writing 700 MB takes 0.15 s; as new files it took 0.2 to 2 s."""
+"""A former snapshot whose files the next one is written over: their blocks are on the disk already, so that writing
+700 MB takes 0.15 s; as new files it took 0.2 to 2 s."""
 PARALLEL = 4
 """Files that are read or written side by side: checksums and copies run without the interpreter's lock."""
+DIRECT_SECONDS = 0.4
+"""How long a snapshot is written to the disk itself, past the page cache. That takes a tenth of the processor's time
+(0.03 s against 0.3 s for 600 MB) and on a fast disk no longer. What is left then goes to the page cache, so that a slow
+disk does not hold the program up."""
+_DIRECT_BYTES = 1 << 20
+"""Arrays from this size on go to the disk itself."""
+_DIRECT_PART = 8 << 20
+"""Bytes of one such write: after each the time is looked at."""
+_PAGE = 4_096
+"""What such a write begins and ends at, in memory and in the file; a file's header takes one."""
+_DIRECT_FLAG: int | None = getattr(os, "O_DIRECT", None)
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -91,7 +102,7 @@ class Snapshots:
         return busy_seconds >= max(self._replay_seconds, self._cost_seconds / self._share)
 
     def write(self, arrays: Mapping[str, npt.NDArray[Any]], blocks: int) -> PendingSnapshot:
-        """Write the files into the page cache; the program may go on once this returns."""
+        """Write the files, not yet for good; the program may go on once this returns."""
         started = time.monotonic()
         folder = self._folder / f"{blocks}.writing"
         shutil.rmtree(folder, ignore_errors=True)
@@ -103,8 +114,16 @@ class Snapshots:
         reach("snapshot.folder.after")
         names = sorted(arrays)
         reach("snapshot.write.before")
+        direct_until = started + DIRECT_SECONDS
+
+        def write(number: int) -> dict[str, Any]:
+            return _write_file(folder / f"{number}.npy", arrays[names[number]], direct_until)
+
         with ThreadPoolExecutor(PARALLEL) as pool:
-            entries = list(pool.map(lambda each: _write_file(folder, *each), enumerate(map(arrays.__getitem__, names))))
+            # The large ones first, so that no thread is left alone with one at the end.
+            order = sorted(range(len(names)), key=lambda number: -arrays[names[number]].nbytes)
+            written = dict(zip(order, pool.map(write, order), strict=True))
+        entries = [written[number] for number in range(len(names))]
         for file in {each.name for each in folder.iterdir()} - {entry["file"] for entry in entries}:
             (folder / file).unlink()
         reach("snapshot.write.after")
@@ -205,20 +224,54 @@ class Snapshots:
             return dict(zip(names, arrays, strict=True))
 
 
-def _write_file(folder: Path, number: int, array: npt.NDArray[Any]) -> dict[str, Any]:
+def _write_file(path: Path, array: npt.NDArray[Any], direct_until: float) -> dict[str, Any]:
     contiguous = np.ascontiguousarray(array)
-    head = io.BytesIO()
-    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(contiguous))
-    file = f"{number}.npy"
-    descriptor = os.open(folder / file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    data = contiguous.reshape(-1).view(np.uint8)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        size = _write_all(descriptor, memoryview(head.getvalue()), 0)
-        size = _write_all(descriptor, contiguous.reshape(-1).view(np.uint8).data, size)
+        written = 0
+        if len(data) >= _DIRECT_BYTES and data.ctypes.data % _PAGE == 0:
+            written = _write_direct(path, data.data, direct_until)
+        _write_all(descriptor, memoryview(_header(contiguous)), 0)
+        size = _write_all(descriptor, data.data[written:], _PAGE + written)
         os.ftruncate(descriptor, size)
     finally:
         os.close(descriptor)
     kind = {"type": contiguous.dtype.str, "shape": list(contiguous.shape)}
-    return {"file": file, "bytes": size, **kind, "checksum": _checksum(contiguous)}
+    return {"file": path.name, "bytes": size, **kind, "checksum": _checksum(contiguous)}
+
+
+def _header(array: npt.NDArray[Any]) -> bytes:
+    """Return the header of a NumPy file, as long as a page."""
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(array))
+    magic, text = head.getvalue()[:8], head.getvalue()[10:].rstrip()
+    return magic + (_PAGE - 10).to_bytes(2, "little") + text.ljust(_PAGE - 11) + b"\n"
+
+
+def _write_direct(path: Path, data: memoryview, until: float) -> int:
+    """Write whole pages behind the header, past the page cache; return how many bytes, 0 where that cannot be done.
+
+    What goes wrong here goes wrong again, and is told, when the rest is written in the ordinary way.
+    """
+    if _DIRECT_FLAG is None:
+        return 0
+    written, end = 0, len(data) // _PAGE * _PAGE
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | _DIRECT_FLAG)
+    except OSError:
+        return 0
+    try:
+        while written < end and time.monotonic() < until:
+            part = os.pwrite(descriptor, data[written : min(end, written + _DIRECT_PART)], _PAGE + written)
+            written += part // _PAGE * _PAGE
+            if part % _PAGE:
+                break
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)
+    return written
 
 
 def _write_all(descriptor: int, data: memoryview, at: int) -> int:
