@@ -131,6 +131,7 @@ CASES = (
     Case("lists of values", "profile-change", lambda: sample_records(load_detector("profile-change"), 3_000)),
     Case("another secret", "payments", lambda: payments(1_000), {"secret": "quite another"}),
     Case("every feature", DEFINITION, lambda: sample_lines(1_000), {"features": True}),
+    Case("a table", "payments", lambda: payments(1_000), {"features": True, "table": True}),
 )
 """What is decided alike."""
 
@@ -160,7 +161,7 @@ class Gap:
 _FILE = {"source": {"type": "file", "path": "in.ndjson"}}
 GAPS = (
     Gap("outlier scores in shards", {**_FILE, "limits": {"shards": 2}}, DEFINITION + "outliers: {odd: [count_1h]}\n"),
-    Gap("parquet files", {**_FILE, "sinks": [{"path": "out.parquet", "format": "parquet"}]}),
+    Gap("features in some outputs", {**_FILE, "sinks": [{"path": "a.ndjson", "features": True}, {"path": "b.ndjson"}]}),
     Gap("own metrics", {**_FILE, "metrics": {"port": 0}}),
 )
 """Gaps of all engines; each has some of its own."""
@@ -182,6 +183,8 @@ def run_content(case: Case, folder: Path, output: Path, shards: int = 1, batch: 
     }
     if len(loaded.schema.kinds) == 1:
         content["source"]["kind"] = loaded.schema.kinds[0].name
+    if case.settings.get("table"):
+        content["sinks"].append({**content["sinks"][0], "path": f"{output}.parquet", "format": "parquet"})
     if "secret" in case.settings:
         content["secret"] = case.settings["secret"]
     if case.settings.get("models"):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from counterfoil.config import parse_config
 from counterfoil.runtimes.local.runtime import LocalRuntime
 from tests.conformance.cases import CLOCK, Case, run_content
@@ -40,8 +42,13 @@ class Run:
         return f"{self.case.name}, {self.shards} shards"
 
     def equal(self) -> bool:
-        """Whether the engine wrote what the local runtime wrote, to the byte."""
-        return self.found.exists() and self.found.read_bytes() == self.expected.read_bytes()
+        """Whether the engine wrote what the local runtime wrote: lines to the byte, tables row by row."""
+        if not self.found.exists() or self.found.read_bytes() != self.expected.read_bytes():
+            return False
+        expected, found = (Path(f"{path}.parquet") for path in (self.expected, self.found))
+        if not expected.exists():
+            return True
+        return found.exists() and pl.read_parquet(found).equals(pl.read_parquet(expected))
 
 
 def prepare(cases: Sequence[tuple[Case, int]], folder: Path, engine: str) -> list[Run]:

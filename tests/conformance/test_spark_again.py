@@ -20,6 +20,8 @@ from tests.runtimes.sample import DEFINITION, sample_lines
 RULE = '  - {name: more, when: "amount > 150", then: review, score: 0.7, reason: "More.", episode: shop}\n'
 CHANGED = DEFINITION.replace("score: 0.3", "score: 0.4").replace("after a change.\n", f"after a change.\n{RULE}")
 
+ANEW = CHANGED.replace("over: 24h", "over: 25h").replace("spend_24h", "spend_25h").replace("usual_24h", "usual_25h")
+
 
 @pytest.fixture(autouse=True)
 def _environment() -> None:
@@ -51,7 +53,7 @@ def on_spark(folder: Path, settings: dict[str, Any]) -> subprocess.CompletedProc
 @pytest.mark.parametrize("shards", [2])
 def test_a_checkpoint_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shards: int) -> None:
     monkeypatch.setenv("COUNTERFOIL_FIXED_CLOCK", str(CLOCK))
-    lines = sample_lines(1_500)
+    lines = sample_lines(2_000)
     # First some, then more under the same detector, then the rest under a changed one that may take the state over.
     for end, definition in ((500, DEFINITION), (1_000, DEFINITION), (1_500, CHANGED)):
         (tmp_path / "in.ndjson").write_bytes(b"".join(line + b"\n" for line in lines[:end]))
@@ -62,10 +64,20 @@ def test_a_checkpoint_is_taken_up_again(tmp_path: Path, monkeypatch: pytest.Monk
         assert (tmp_path / "spark.ndjson").read_bytes() == (tmp_path / "local.ndjson").read_bytes()
     # What may not is refused before anything is touched.
     written = (tmp_path / "spark.ndjson").read_bytes()
-    refused = on_spark(tmp_path, content(tmp_path, DEFINITION.replace("over: 24h", "over: 25h"), "spark", shards))
-    assert refused.returncode != 0
-    assert "cannot take its state over" in refused.stderr or "found" in refused.stderr
-    again = content(tmp_path, CHANGED, "spark", shards)
+    refused = on_spark(tmp_path, content(tmp_path, ANEW, "spark", shards))
+    assert refused.returncode == 1
+    assert "cannot take its state over" in refused.stderr.replace("\n", " ")
+    # … unless it may begin anew: then it has the history that the source still has, and what was decided stands.
+    (tmp_path / "in.ndjson").write_bytes(b"".join(line + b"\n" for line in lines))
+    with LocalRuntime(parse_config(content(tmp_path, ANEW, "local", 1))) as runtime:
+        runtime.run()
+    accepted = content(tmp_path, ANEW, "spark", shards)
+    accepted["state"]["accept_detector"] = True
+    done = on_spark(tmp_path, accepted)
+    assert done.returncode == 0, done.stderr[-3_000:]
+    assert (tmp_path / "spark.ndjson").read_bytes() == (tmp_path / "local.ndjson").read_bytes()
+    written = (tmp_path / "spark.ndjson").read_bytes()
+    again = content(tmp_path, ANEW, "spark", shards)
     again["spark"]["partitions"] = 3
     refused = on_spark(tmp_path, again)
     assert refused.returncode == 1

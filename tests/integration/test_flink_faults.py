@@ -9,8 +9,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,14 +33,20 @@ class Job:
     def __init__(self, broker: Broker, folder: Path, source: str, **settings: object) -> None:
         folder.mkdir()
         self.broker, self.folder = broker, folder
-        definition = folder / "sample.yaml"
-        definition.write_text(DEFINITION)
+        self.definition = folder / "sample.yaml"
+        self.definition.write_text(DEFINITION)
         names = ("decisions", "alerts", "dead-letters")
         self.topics = {name: broker.topic(f"{folder.name}-{name}") for name in names}
         sinks = [{"type": "kafka", "topic": topic, "content": name} for name, topic in self.topics.items()]
         topics = {"type": "kafka", "servers": broker.address, "topics": [{"name": source}], "group": folder.name}
         state = {"folder": str(folder / "state")}
-        self.content = {"detector": str(definition), "source": topics, "sinks": sinks, "state": state, **settings}
+        self.content: dict[str, Any] = {
+            "detector": str(self.definition),
+            "source": topics,
+            "sinks": sinks,
+            "state": state,
+            **settings,
+        }
 
     def start(self, on: str = "flink", tasks: int = 2) -> Run:
         """Start it."""
@@ -70,6 +77,14 @@ class Job:
     def alerts(self) -> dict[bytes, bytes]:
         """Return each alert as it stood last."""
         return {message.key() or b"": message.value() or b"" for message in self.broker.read(self.topics["alerts"])}
+
+
+def gone(pids: list[int]) -> None:
+    """Wait until processes are no more."""
+    deadline = time.monotonic() + 20
+    while left := [pid for pid in pids if Path("/proc", str(pid)).exists()]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
 
 
 @contextmanager
@@ -137,10 +152,10 @@ def test_neither_kills_nor_more_tasks_change_anything(
         machine = next(pid for pid, command in tree if "PythonGatewayServer" in command)
         os.kill(machine, signal.SIGKILL)
         assert run.end() != 0
-        # PyFlink's starter of workers waits for ever for a JVM that is no more.
-        for pid in (pid for pid, command in tree if "pyflink-udf-runner" in command or "beam_boot" in command):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        # Workers end with it: nothing of PyFlink's is left behind.
+        workers = [pid for pid, command in tree if "pyflink-udf-runner" in command or "beam_boot" in command]
+        assert workers or mode == "thread"
+        gone(workers)
     run = job.start()
     written = len(kafka.read(source))
     # All of it.
@@ -164,6 +179,45 @@ def test_neither_kills_nor_more_tasks_change_anything(
     assert len(expected) > EVENTS // 2
     job.wait_for(len(expected), run)
     time.sleep(1)
+    os.kill(run.process.pid, signal.SIGTERM)
+    assert run.end() == 0, run.log.read_text(errors="replace")[-3000:]
+    assert job.read("decisions") == expected
+    assert job.alerts() == local.alerts()
+    assert job.read("dead-letters") == local.read("dead-letters")
+
+
+ANEW = DEFINITION.replace("over: 24h", "over: 25h").replace("spend_24h", "spend_25h").replace("usual_24h", "usual_25h")
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_state_is_made_anew_from_the_topic(kafka: Broker, tmp_path: Path, compiled: None, shards: int) -> None:
+    """A detector that cannot take the state over has the history of the source; what was decided stands."""
+    lines, source = sample_lines(2_000), kafka.topic("events")
+    kafka.produce(source, lines[:1_000])
+    limits = {"shards": shards, "batch_events": 300}
+    job = Job(kafka, tmp_path / "flink", source, limits=limits, flink={"checkpoint_ms": 200})
+    local = Job(kafka, tmp_path / "local", source)
+    assert local.start("local").end() == 0, (local.folder / "log").read_text()
+    before = len(local.read("decisions"))
+    run = job.start()
+    job.wait_for(before, run)
+    os.kill(run.process.pid, signal.SIGTERM)
+    assert run.end() == 0, run.log.read_text(errors="replace")[-3000:]
+    kafka.produce(source, lines[1_000:])
+    for each in (job, local):
+        each.definition.write_text(ANEW)
+    refused = job.start()
+    assert refused.end() == 1
+    assert "--accept-detector" in refused.log.read_text(errors="replace").replace("\n", " ")
+    for each in (job, local):
+        each.content["state"] = {**each.content["state"], "accept_detector": True}
+    assert local.start("local").end() == 0, (local.folder / "log").read_text()
+    expected = local.read("decisions")
+    assert len(expected) > before + 500
+    run = job.start()
+    job.wait_for(len(expected), run)
+    time.sleep(1)
+    # The same command again: it goes on in the new state.
     os.kill(run.process.pid, signal.SIGTERM)
     assert run.end() == 0, run.log.read_text(errors="replace")[-3000:]
     assert job.read("decisions") == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from counterfoil.detector import Detector
@@ -87,3 +88,24 @@ def test_a_damaged_note_is_told(tmp_path: Path) -> None:
     path.write_text("{")
     with pytest.raises(StorageError, match="cannot be read"):
         check(path, sample_detector())
+
+
+def test_state_may_be_made_anew_where_that_is_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "job.json"
+    first = check(path, sample_detector())
+    changed = sample_detector(DEFINITION.replace("channel: category", "channel: id"))
+    with pytest.raises(StorageError, match="--accept-detector"):
+        check(path, changed)
+    fresh = JobState.of(Job(changed, IdentityKey(b"s"), 3), {"spark.partitions": 5}, "another")
+    asked: list[JobState] = []
+
+    def renew(known: JobState) -> JobState:
+        asked.append(known)
+        return msgspec.structs.replace(fresh, generation=1, since={"all": {0: 17}})
+
+    found = check_state(path, fresh, "place", renew)
+    assert asked == [first]
+    assert (found.generation, found.since) == (1, {"all": {0: 17}})
+    # It is asked for once: the next run goes on in it.
+    assert check_state(path, fresh, "place", renew) == found
+    assert len(asked) == 1

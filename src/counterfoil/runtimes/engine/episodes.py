@@ -42,6 +42,11 @@ def raised_blob(batch: Batch, decided: Decided) -> bytes | None:
     return encode(RAISED, arrays, {"told": {str(place): each for place, each in told.items()}})
 
 
+def newest_position(raised: bytes) -> int:
+    """Return the position of the last of some raised decisions."""
+    return int(decode(raised, RAISED).arrays["position"].max())
+
+
 class EpisodesPart:
     """Opens and extends alerts.
 

@@ -29,10 +29,9 @@ def engine_gaps(detector: Detector, config: RunConfig, runtime: str) -> Iterator
         names = ", ".join(use.name for use in detector.outliers)
         reason = "online outlier scores learn from all events in one order; with one shard state is in one piece"
         yield Problem("outliers", names, "limits.shards: 1 on an engine", reason)
-    for index, sink in enumerate(config.sinks):
-        if sink.format == "parquet":
-            reason = "a Parquet file is written when a run ends; convert the lines, or run it locally"
-            yield Problem(f"sinks[{index}].format", '"parquet"', "json or packed on an engine", reason)
+    if len({sink.features for sink in config.sinks if sink.content == "decisions"}) > 1:
+        reason = "a decision is written once, for all outputs"
+        yield Problem("sinks[].features", "true and false", "one of them for all outputs on an engine", reason)
     if config.metrics.port is not None:
         reason = "engines have metrics of their own"
         yield Problem("metrics.port", str(config.metrics.port), "nothing on an engine", reason)

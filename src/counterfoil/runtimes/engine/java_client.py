@@ -64,5 +64,16 @@ def java_settings(properties: Mapping[str, str], place: str = "source.properties
     return found
 
 
+def own_settings(properties: Mapping[str, str]) -> dict[str, str]:
+    """Return settings for librdkafka, with those left out that are Java's alone.
+
+    Examples
+    --------
+    >>> own_settings({"security.protocol": "SSL", "kafka.max.poll.records": "5"})
+    {'security.protocol': 'SSL'}
+    """
+    return {name: value for name, value in properties.items() if not name.startswith(PREFIX)}
+
+
 def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -54,6 +54,7 @@ class JobText(msgspec.Struct, frozen=True):
     features: bool = False
     alerts: bool = False
     clock: int | None = None
+    since: dict[int, int] = {}
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ class Job:
         Whether episodes are wanted.
     clock
         What decisions are stamped with, in microseconds since 1970; None for the clock.
+    since
+        By split, the first position whose results are written, where workers write them themselves: what came before
+        was written by a former generation of the state.
     """
 
     detector: Detector
@@ -89,6 +93,7 @@ class Job:
     features: bool = False
     alerts: bool = False
     clock: int | None = None
+    since: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
@@ -129,6 +134,7 @@ class Job:
                 self.features,
                 self.alerts,
                 self.clock,
+                dict(self.since),
             )
         )
 
@@ -151,6 +157,7 @@ def _decoded(data: bytes) -> Job:
         text.features,
         text.alerts,
         text.clock,
+        text.since,
     )
 
 

@@ -41,7 +41,7 @@ CHUNK_BYTES = 4 << 20
 """Most bytes of one chunk of a snapshot: engines keep them as records, and records have limits."""
 SNAPSHOT, MASK, ANSWERS = "snapshot", "mask", "answers"
 
-LOG_BYTES = 1 << 30
+LOG_BYTES = 256 << 20
 """A log is kept until it is longer than the snapshot before it and than this: so snapshots write no more than logs do,
 and a rebuild reads no more than twice the state and this."""
 _STATE_BYTES = 1 << 34

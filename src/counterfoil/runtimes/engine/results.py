@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from counterfoil.runtimes.local.store import NewDeadLetter
 
 RESULT = "result"
+_NEWLINE = 10
 
 _COUNTS = ("records", "decided", "observed", "duplicates", "dead", "late", "approve", "review", "block", "alerts")
 
@@ -133,10 +135,14 @@ class Result:
     ----------
     data
         The blob.
+    batch
+        The number of the batch that it answers.
     """
 
-    def __init__(self, data: bytes | bytearray | memoryview) -> None:
+    def __init__(self, data: bytes | bytearray | memoryview, batch: int = 0) -> None:
         blob = decode(data, RESULT)
+        self.split = place_of(batch)[0]
+        """The split of the source that the batch comes from."""
         self._arrays, self._meta = blob.arrays, blob.meta
         self.positions: Words = blob.arrays["position"]
         """(m,): the input position of each decision."""
@@ -147,7 +153,33 @@ class Result:
         self.unknown_fields: int = blob.meta["unknown_fields"]
         """How many fields there were that the detector does not know."""
         self.alerts: list[Alert] = blob.meta["alerts"]
-        """Alerts as they stand after the batch, where state is in one piece."""
+        """Alerts as they stand after the batch; where state is in shards, they come apart from it."""
+
+    def since(self, first: int) -> Result | None:
+        """Return what does not stand before a position of the batch's split; None where nothing is left.
+
+        Alerts are told as they stand, and whole: what raised them now may stand behind the position.
+        """
+        cut = int(np.searchsorted(self.positions, first))
+        dead = [row for row in self._meta["dead"] if row[0] >= first]
+        if cut == 0 and len(dead) == len(self._meta["dead"]):
+            return self
+        if cut == len(self.positions) and not dead:
+            return None
+        found = copy(self)
+        found._meta = {**self._meta, "dead": dead}
+        if cut:
+            ends = np.flatnonzero(self._arrays["lines"] == _NEWLINE)
+            lengths = self._arrays["id_length"]
+            found._arrays = {
+                "lines": self._arrays["lines"][int(ends[cut - 1]) + 1 :],
+                "id_heap": self._arrays["id_heap"][int(np.maximum(lengths[:cut], 0).sum()) :],
+                "id_length": lengths[cut:],
+            }
+            found.positions, found.digests = self.positions[cut:], self.digests[cut:]
+        if not len(found.positions):
+            found.alerts = []
+        return found
 
     @property
     def data(self) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,13 @@ class JobState(msgspec.Struct, frozen=True):
     alerts: bool
     engine: dict[str, int] = {}
     """What else the engine fixes with its first checkpoint."""
+    generation: int = 0
+    """How often state was made anew from the source."""
+    since: dict[str, dict[int, int]] = {}
+    """Of each output, by split, the first position that is written: what came before was written by a former
+    generation, and is read only so that there is state."""
+    sizes: dict[str, int] = {}
+    """Of each output that is a file, its size when this generation began."""
 
     @classmethod
     def of(cls, job: Job, engine: dict[str, int], query: str) -> JobState:
@@ -41,7 +49,12 @@ class JobState(msgspec.Struct, frozen=True):
         return cls(query, detector.version, write_detector(detector), fingerprint, job.shards, job.alerts, engine)
 
 
-def check_state(path: Path, job: JobState, place: str) -> JobState:
+Renew = Callable[[JobState], JobState]
+"""Given what is known of a checkpoint's former job, returns what a job notes that makes its state anew: ``generation``,
+``since`` and ``sizes``, and the name of its query."""
+
+
+def check_state(path: Path, job: JobState, place: str, renew: Renew | None = None) -> JobState:
     """Return what stands beside a checkpoint, noted for the job where nothing did.
 
     Parameters
@@ -52,6 +65,9 @@ def check_state(path: Path, job: JobState, place: str) -> JobState:
         The job that wants to go on.
     place
         The checkpoint, for messages.
+    renew
+        Called where the detector cannot take the state over, but a new one may be made from the source; None where it
+        may not.
 
     Raises
     ------
@@ -67,6 +83,11 @@ def check_state(path: Path, job: JobState, place: str) -> JobState:
         raise StorageError(f"{path}: cannot be read: {error}; choose another checkpoint") from None
     if known.key != job.key:
         raise StorageError(f"{place}: was made with another secret; give that one, or another checkpoint")
+    reason = _change(known, job)
+    if reason is not None and renew is not None:
+        fresh = renew(known)
+        _write(path, fresh)
+        return fresh
     if known.shards != job.shards:
         raise StorageError(
             f"{place}: its state is in {known.shards} shards, not {job.shards}: state cannot be divided anew; set"
@@ -81,17 +102,24 @@ def check_state(path: Path, job: JobState, place: str) -> JobState:
     if known.alerts != job.alerts:
         wanted = "does" if known.alerts else "does not"
         raise StorageError(f"{place}: its job {wanted} write alerts; do likewise, or begin a new checkpoint")
+    if reason is not None:
+        raise StorageError(
+            f"{place}: belongs to detector {known.version}, and {job.version} cannot take its state over: {reason};"
+            " begin a new checkpoint, or accept the new detector: then its state is made anew from what the source"
+            " still has, and what was decided stands (state.accept_detector, --accept-detector)"
+        )
     if known.version != job.version:
-        reason = state_change(read_detector(known.definition), read_detector(job.definition))
-        if reason is not None:
-            raise StorageError(
-                f"{place}: belongs to detector {known.version}, and {job.version} cannot take its state over:"
-                f" {reason}; begin a new checkpoint, from the earliest record where history should count"
-            )
-        fresh = msgspec.structs.replace(job, query=known.query)
+        fresh = msgspec.structs.replace(known, version=job.version, definition=job.definition)
         _write(path, fresh)
         return fresh
     return known
+
+
+def _change(known: JobState, job: JobState) -> str | None:
+    """Return why a job's detector cannot take the state over."""
+    if known.version == job.version:
+        return None
+    return state_change(read_detector(known.definition), read_detector(job.definition))
 
 
 def _write(path: Path, state: JobState) -> None:

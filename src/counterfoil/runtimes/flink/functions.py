@@ -15,7 +15,7 @@ from counterfoil.runtimes.flink.workers import ready
 ready()
 
 from counterfoil.runtimes.engine.blob import Piece, decode  # noqa: E402 - only then
-from counterfoil.runtimes.engine.episodes import ALERTS, Alert, EpisodesPart  # noqa: E402
+from counterfoil.runtimes.engine.episodes import ALERTS, Alert, EpisodesPart, newest_position  # noqa: E402
 from counterfoil.runtimes.engine.job import Job, place_of  # noqa: E402
 from counterfoil.runtimes.engine.joining import Joiner  # noqa: E402
 from counterfoil.runtimes.engine.packing import Packer, pack_decoded, topic_packer  # noqa: E402
@@ -187,7 +187,7 @@ class Whole(_Stateful):
         """Yield the frames of a batch."""
         del ctx
         for answer in self._fed(*value):
-            for frame in frames(answer.data, answer.batch, self._sinks, self._splits):
+            for frame in frames(self._job, answer.data, answer.batch, self._sinks, self._splits):
                 yield self._record(FRAMES, answer.batch, frame)
 
 
@@ -246,7 +246,7 @@ class Join(_Working, KeyedProcessFunction):
             for each in numbers:
                 self._state.remove(each)
             joined = self._joiner.join(pieces)
-            for frame in frames(joined.result, first, self._sinks, self._splits):
+            for frame in frames(self._job, joined.result, first, self._sinks, self._splits):
                 yield self._record(FRAMES, first, frame)
             if joined.raised is not None:
                 yield self._record(RAISED, first, joined.raised)
@@ -276,14 +276,21 @@ class Episodes(_Stateful):
         # A part of their own: its number says only where they came from.
         _, batch, data = value
         for answer in self._fed(0, batch, data):
+            if newest_position(bytes(data)) < self._job.since.get(place_of(batch)[0], 0):
+                continue
             alerts = decode(answer.data, ALERTS).meta["alerts"]
             for frame in alert_frames(alerts, batch, self._sinks, self._splits):
                 yield self._record(FRAMES, answer.batch, frame)
 
 
-def frames(data: bytes, batch: int, sinks: list[tuple[int, str]], splits: Splits) -> Iterator[bytes]:
+def frames(job: Job, data: bytes, batch: int, sinks: list[tuple[int, str]], splits: Splits) -> Iterator[bytes]:
     """Yield what the sinks get of a result."""
-    result = Result(data)
+    result = Result(data, batch)
+    if result.split in job.since:
+        kept = result.since(job.since[result.split])
+        if kept is None:
+            return
+        result = kept
     for number, content in sinks:
         if content == "counts":
             yield count_frame(number, result)

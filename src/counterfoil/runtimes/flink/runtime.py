@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,14 @@ from counterfoil.connectors.line_output import LineOutput
 from counterfoil.detector_file import load_detector
 from counterfoil.errors import ConfigurationError, CounterfoilError, InputError, StorageError
 from counterfoil.observability import get_logger
+from counterfoil.runtimes.engine.history import from_history
 from counterfoil.runtimes.engine.job import Job
+from counterfoil.runtimes.engine.results import Splits
 from counterfoil.runtimes.engine.runs import ends, job_of, summary_of
 from counterfoil.runtimes.engine.states import JobState, check_state
+from counterfoil.runtimes.engine.tables import write_parquet
 from counterfoil.runtimes.flink.gaps import check_gaps
+from counterfoil.runtimes.flink.generations import ALL, renewed
 from counterfoil.runtimes.flink.session import open_environment
 from counterfoil.runtimes.flink.states import JOB_FILE, StateFolder
 from counterfoil.runtimes.local.inputs import open_input
@@ -111,17 +116,21 @@ class FlinkRuntime:
 
         job = self.job()
         fresh = JobState.of(job, {}, uuid.uuid4().hex[:12])
-        restore, query, sinks = None, fresh.query, []
+        restore, query, sinks, config = None, fresh.query, [], self.config
         if folder is not None:
-            query = check_state(folder.path / JOB_FILE, fresh, str(folder.path)).query
+            state = self._state(folder, fresh)
+            query, folder = state.query, replace(folder, generation=state.generation)
+            if state.generation:
+                address, config = folder.address, from_history(config)
+                job = replace(job, since=state.since.get(ALL, {}))
             restore = folder.newest()
             if restore is None and folder.lines("counts"):
                 # Its job came to its end, and the run did not live to put its outputs together.
-                return self._end(folder, 0.0, time.monotonic() - began)
+                return self._end(folder, job, 0.0, time.monotonic() - began)
             folder.forget_before(restore)
             sinks = self._folders(folder)
         environment = open_environment(self.config, self._jars, restore, address)
-        build(environment, self.config, job, query, sinks, self._cuts(job))
+        build(environment, config, job, query, sinks, self._cuts(job))
         ready = time.monotonic()
         try:
             client = environment.execute_async()
@@ -133,12 +142,22 @@ class FlinkRuntime:
             raise self._failed(error) from None
         seconds = time.monotonic() - ready
         if folder is not None and done:
-            return self._end(folder, seconds, ready - began)
+            return self._end(folder, job, seconds, ready - began)
         return summary_of(Counter(), seconds, ready - began, not done)
 
-    def _end(self, folder: StateFolder, seconds: float, recovery: float) -> RunSummary:
+    def _state(self, folder: StateFolder, fresh: JobState) -> JobState:
+        """Return whose state a folder holds."""
+        renew = None
+        if self.config.state.accept_detector:
+            # It starts Flink's JVM, which then is the job's.
+            open_environment(self.config, self._jars)
+            splits = Splits(tuple(topic.name for topic in self.config.source.topics))
+            renew = partial(renewed, folder=folder, config=self.config, fresh=fresh, splits=splits)
+        return check_state(folder.path / JOB_FILE, fresh, str(folder.path), renew)
+
+    def _end(self, folder: StateFolder, job: Job, seconds: float, recovery: float) -> RunSummary:
         """Put together what the job has left, and note its end."""
-        self._put_together(folder)
+        self._put_together(folder, job)
         counts: Counter[str] = Counter()
         for line in folder.lines("counts").splitlines():
             counts.update(msgspec.json.decode(line, type=dict[str, int]))
@@ -193,7 +212,7 @@ class FlinkRuntime:
         end.result()
         return True
 
-    def _put_together(self, folder: StateFolder) -> None:
+    def _put_together(self, folder: StateFolder, job: Job) -> None:
         """Write the outputs that are no topics."""
         plain = [sink for sink in self.config.sinks if sink.type != "kafka"]
         data = folder.lines("decisions") if plain else b""
@@ -203,6 +222,9 @@ class FlinkRuntime:
                 sys.stdout.buffer.flush()
                 continue
             assert sink.path is not None
+            if sink.format == "parquet":
+                write_parquet(Path(sink.path), iter(data.splitlines(keepends=True)), job, sink.features)
+                continue
             output = LineOutput(Path(sink.path))
             try:
                 output.truncate(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +23,12 @@ class StateFolder:
     ----------
     path
         Where it is.
+    generation
+        How often state was made anew: checkpoints of each generation have a folder of their own.
     """
 
     path: Path
+    generation: int = 0
 
     def open(self) -> None:
         """Make it where it is not there.
@@ -46,13 +48,18 @@ class StateFolder:
             raise StorageError(f"{self.path}: is not empty and no state of counterfoil's; choose another --state")
 
     @property
+    def own(self) -> Path:
+        """The folder of this generation."""
+        return self.path / f"generation-{self.generation}" if self.generation else self.path
+
+    @property
     def address(self) -> str:
-        """The folder as an address."""
-        return self.path.resolve().as_uri()
+        """The folder of this generation as an address."""
+        return self.own.resolve().as_uri()
 
     def newest(self) -> str | None:
         """Return the checkpoint or savepoint to go on from; None where there is none."""
-        found = [*self.path.glob(f"checkpoints/*/chk-*/{_METADATA}"), *self.path.glob(f"savepoints/*/{_METADATA}")]
+        found = [*self.own.glob(f"checkpoints/*/chk-*/{_METADATA}"), *self.own.glob(f"savepoints/*/{_METADATA}")]
         found = [each for each in found if each.stat().st_size]
         if not found:
             return None
@@ -60,28 +67,33 @@ class StateFolder:
         return max(found, key=lambda each: each.stat().st_mtime_ns).parent.resolve().as_uri()
 
     def forget_before(self, newest: str | None) -> None:
-        """Remove what earlier attempts left and nobody goes on from."""
+        """Remove what former generations and earlier attempts left and nobody goes on from."""
+        for former in range(self.generation):
+            StateFolder(self.path, former).forget()
         if newest is None:
             return
         kept = Path(newest.removeprefix("file://"))
-        for each in [*self.path.glob("checkpoints/*"), *self.path.glob("savepoints/*")]:
+        for each in [*self.own.glob("checkpoints/*"), *self.own.glob("savepoints/*")]:
             if each != kept and each not in kept.parents:
                 shutil.rmtree(each, ignore_errors=True)
 
+    def forget(self) -> None:
+        """Remove everything of this generation."""
+        for name in ("checkpoints", "savepoints", "lines"):
+            shutil.rmtree(self.own / name, ignore_errors=True)
+
     def lines_folder(self, name: str) -> str:
         """Return where lines of a name are gathered, as an address."""
-        return (self.path / "lines" / name).resolve().as_uri()
+        return (self.own / "lines" / name).resolve().as_uri()
 
     def lines(self, name: str) -> bytes:
         """Return what was gathered, in the order of input positions."""
-        return gathered_lines(self.path / "lines" / name)
+        return gathered_lines(self.own / "lines" / name)
 
     def end(self) -> None:
         """Note that the job has come to its end, and give free what nobody needs any more."""
         (self.path / _ENDED_FILE).write_text("{}\n", "utf-8")
-        for name in ("checkpoints", "savepoints", "lines"):
-            with contextlib.suppress(OSError):
-                shutil.rmtree(self.path / name)
+        self.forget()
 
 
 def gathered_lines(folder: Path) -> bytes:

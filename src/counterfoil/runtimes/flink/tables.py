@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from counterfoil.errors import ConfigurationError
 from counterfoil.runtimes.engine.java_client import java_settings
+from counterfoil.runtimes.engine.places import places_of
 from counterfoil.runtimes.local.kafka_input import group_of
 
 if TYPE_CHECKING:
@@ -67,27 +67,21 @@ def _start(start: str, topic: str) -> dict[str, str]:
     try:
         time = datetime.fromisoformat(start)
     except ValueError:
-        return {"scan.startup.mode": "specific-offsets", "scan.startup.specific-offsets": _offsets(start, topic)}
+        offsets = _offsets(start, topic)
+        # A partition without a place begins at its earliest record, as in a local run.
+        if not offsets:
+            return {"scan.startup.mode": "earliest-offset"}
+        return {"scan.startup.mode": "specific-offsets", "scan.startup.specific-offsets": offsets}
     time = time if time.tzinfo else time.replace(tzinfo=UTC)
     return {"scan.startup.mode": "timestamp", "scan.startup.timestamp-millis": str(int(time.timestamp() * 1000))}
 
 
 def _offsets(start: str, topic: str) -> str:
     """Return ``TOPIC:PARTITION:OFFSET,…`` in the connector's words."""
-    found = []
-    for each in start.split(","):
-        name, _, rest = each.rpartition(":")[0].rpartition(":")
-        offset = each.rpartition(":")[2]
-        if not name or not rest.isdigit() or not offset.isdigit():
-            allowed = "earliest, latest, a time, or TOPIC:PARTITION:OFFSET with commas between several"
-            raise ConfigurationError(f'source.start (--from): found "{start}"; allowed: {allowed}')
-        if name == topic:
-            found.append(f"partition:{rest},offset:{offset}")
-    if not found:
-        raise ConfigurationError(
-            f'source.start (--from): found "{start}"; allowed: a place for each topic, also {topic}'
-        )
-    return ";".join(found)
+    places = places_of(start)
+    return ";".join(
+        f"partition:{partition},offset:{places[name, partition]}" for name, partition in places if name == topic
+    )
 
 
 def sink_table(name: str, sink: SinkConfig, config: RunConfig, query: str) -> str:

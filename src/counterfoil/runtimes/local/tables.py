@@ -46,7 +46,7 @@ def decision_frames(
         empty = False
         yield decision_frame(header, records, store.version_at(header.block), features)
     if empty:
-        yield pl.DataFrame(schema=_schema(features))
+        yield pl.DataFrame(schema=decisions_schema(features))
 
 
 def decision_frame(
@@ -78,7 +78,7 @@ def decision_frame(
             columns[name] = [None] * size
         else:
             columns[name] = _plain(records, index, value_type)
-    schema = _schema(features)
+    schema = decisions_schema(features)
     return pl.DataFrame(columns, schema={name: schema.get(name, pl.String) for name in columns})
 
 
@@ -93,7 +93,8 @@ def _plain(records: Records, index: int, value_type: ValueType) -> list[Any]:
     return [float(each) if isinstance(each, Decimal) else each for each in values]
 
 
-def _schema(features: Sequence[tuple[str, ValueType]]) -> dict[str, pl.DataType | type[pl.DataType]]:
+def decisions_schema(features: Sequence[tuple[str, ValueType]]) -> dict[str, pl.DataType | type[pl.DataType]]:
+    """Return the types of a table of decisions, with those of the features that it has."""
     return {
         "id": pl.String,
         "position": pl.Int64,

@@ -20,6 +20,7 @@ from counterfoil.connectors.kafka_sink import KafkaWriter, WriteFailed
 from counterfoil.connectors.line_output import LineOutput
 from counterfoil.errors import StorageError
 from counterfoil.observability import get_logger
+from counterfoil.runtimes.engine.java_client import own_settings
 from counterfoil.runtimes.engine.results import (
     Splits,
     alert_messages,
@@ -27,14 +28,16 @@ from counterfoil.runtimes.engine.results import (
     letter_messages,
     packed_messages,
 )
+from counterfoil.runtimes.engine.tables import write_parquet
 from counterfoil.runtimes.local.messages import Messages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from counterfoil.config import RunConfig, SinkConfig
-    from counterfoil.runtimes.engine.episodes import Alert
+    from counterfoil.runtimes.engine.job import Job
     from counterfoil.runtimes.engine.results import Result
+    from counterfoil.runtimes.engine.states import JobState
 
 _log = get_logger(__name__)
 
@@ -42,13 +45,45 @@ _log = get_logger(__name__)
 class Output(Protocol):
     """One place where results go."""
 
-    def write(self, batch: int, results: Sequence[Result], alerts: Sequence[Alert]) -> None:
+    def write(self, batch: int, results: Sequence[Result]) -> None:
         """Write a micro-batch; the same one may come again, and is then written no second time."""
+        ...
+
+    def finish(self) -> None:
+        """Write what is written when a run ends."""
         ...
 
     def close(self) -> None:
         """Give everything free."""
         ...
+
+
+class SinceOutput:
+    """An output to which nothing goes that a former generation of the state has written.
+
+    Parameters
+    ----------
+    output
+        The output.
+    since
+        By split, the first position that is written.
+    """
+
+    def __init__(self, output: Output, since: Mapping[int, int]) -> None:
+        self._output, self._since = output, since
+
+    def write(self, batch: int, results: Sequence[Result]) -> None:
+        """Write a micro-batch; see ``Output.write``."""
+        kept = (result.since(self._since.get(result.split, 0)) for result in results)
+        self._output.write(batch, [result for result in kept if result is not None])
+
+    def finish(self) -> None:
+        """See ``Output.finish``."""
+        self._output.finish()
+
+    def close(self) -> None:
+        """See ``Output.close``."""
+        self._output.close()
 
 
 class FileOutput:
@@ -60,26 +95,20 @@ class FileOutput:
         The file.
     query
         Whose output it is: a file that another checkpoint has begun is written anew.
+    size
+        What stays of such a file: the bytes of a former generation.
     """
 
-    def __init__(self, path: Path, query: str) -> None:
+    def __init__(self, path: Path, query: str, size: int = 0) -> None:
         self._output = LineOutput(path)
-        self._note = path.with_name(f".{path.name}.spark")
-        self._query = query
-        self._known = self._read()
+        self._note = _note_of(path)
+        self._query, self._size = query, size
+        self._known = read_note(path, query)
 
-    def _read(self) -> dict[str, Any]:
-        try:
-            known: dict[str, Any] = json.loads(self._note.read_text("utf-8"))
-        except (OSError, ValueError):
-            known = {}
-        return known if known.get("query") == self._query else {}
-
-    def write(self, batch: int, results: Sequence[Result], alerts: Sequence[Alert]) -> None:
+    def write(self, batch: int, results: Sequence[Result]) -> None:
         """Write a micro-batch; see ``Output.write``."""
-        del alerts
         if not self._known:
-            self._output.truncate(0)
+            self._output.truncate(self._size)
         elif self._known["batch"] == batch:
             if self._output.size < self._known["bytes"]:
                 raise StorageError(
@@ -100,20 +129,83 @@ class FileOutput:
             self._output.write(result.data)
         self._output.sync()
 
+    def finish(self) -> None:
+        """Do nothing: everything is written."""
+
     def close(self) -> None:
         """Close the file."""
         self._output.close()
 
 
+def _note_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.spark")
+
+
+def read_note(path: Path, query: str) -> dict[str, Any]:
+    """Return what a query has noted of a file: its last micro-batch, and how large the file was before it."""
+    try:
+        known: dict[str, Any] = json.loads(_note_of(path).read_text("utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    return known if known.get("query") == query else {}
+
+
+def lines_of(sink: SinkConfig) -> Path:
+    """Return where the lines of a sink that is a file are gathered: a Parquet file is made of them when a run ends."""
+    assert sink.path is not None
+    path = Path(sink.path)
+    return path.with_name(f".{path.name}.lines") if sink.format == "parquet" else path
+
+
+class ParquetOutput:
+    """A Parquet file, written whole when a run ends.
+
+    Parameters
+    ----------
+    sink
+        The sink.
+    lines
+        Where its lines are gathered.
+    job
+        What they come from.
+    kept
+        Whether a later run goes on with the lines.
+    """
+
+    def __init__(self, sink: SinkConfig, lines: FileOutput, job: Job, kept: bool) -> None:
+        self._sink, self._lines, self._job, self._kept = sink, lines, job, kept
+
+    def write(self, batch: int, results: Sequence[Result]) -> None:
+        """Gather a micro-batch; see ``Output.write``."""
+        self._lines.write(batch, results)
+
+    def finish(self) -> None:
+        """Write the file."""
+        assert self._sink.path is not None
+        gathered = lines_of(self._sink)
+        with gathered.open("rb") as file:
+            write_parquet(Path(self._sink.path), iter(file), self._job, self._sink.features)
+        if not self._kept:
+            gathered.unlink()
+            _note_of(gathered).unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the lines."""
+        self._lines.close()
+
+
 class StandardOutput:
     """Standard output: what was printed before a crash may be printed again."""
 
-    def write(self, batch: int, results: Sequence[Result], alerts: Sequence[Alert]) -> None:
+    def write(self, batch: int, results: Sequence[Result]) -> None:
         """Write a micro-batch."""
-        del batch, alerts
+        del batch
         for result in results:
             sys.stdout.buffer.write(result.data)
         sys.stdout.buffer.flush()
+
+    def finish(self) -> None:
+        """Do nothing: everything is printed."""
 
     def close(self) -> None:
         """Do nothing."""
@@ -154,9 +246,9 @@ class TopicOutput:
             }
             self._consumer = self._kafka.Consumer(settings)
 
-    def write(self, batch: int, results: Sequence[Result], alerts: Sequence[Alert]) -> None:
+    def write(self, batch: int, results: Sequence[Result]) -> None:
         """Write a micro-batch; see ``Output.write``."""
-        messages = [(sink.topic, self._messages(sink, results, alerts)) for sink in self._sinks]
+        messages = [(sink.topic, self._messages(sink, results)) for sink in self._sinks]
         deadline, wait = time.monotonic() + self._retry_seconds, 0.2
         while True:
             try:
@@ -172,10 +264,7 @@ class TopicOutput:
                 return
 
     def _write_once(self, batch: int, messages: Sequence[tuple[str | None, Messages]]) -> None:
-        if not self._writer.is_open:
-            # It ends what a former producer of this name left open, so what is read next is final.
-            self._writer.open()
-            self._writer.check_topics([sink.topic for sink in self._sinks if sink.topic])
+        self._open()
         if self._exact and self._reached() > batch:
             return
         self._writer.begin()
@@ -188,14 +277,28 @@ class TopicOutput:
         else:
             self._writer.commit((), None)
 
+    def _open(self) -> None:
+        if not self._writer.is_open:
+            # It ends what a former producer of this name left open, so what is read next is final.
+            self._writer.open()
+            self._writer.check_topics([sink.topic for sink in self._sinks if sink.topic])
+
+    def reached(self) -> int | None:
+        """Return the micro-batch that comes next, as the cluster knows it; None where it does not."""
+        if not self._exact:
+            return None
+        self._open()
+        found = self._reached()
+        return found if found >= 0 else None
+
     def _reached(self) -> int:
         """Return the micro-batch that comes next, as the cluster knows it."""
         place = self._kafka.TopicPartition(self._sinks[0].topic, 0)
         return int(self._consumer.committed([place], timeout=20.0)[0].offset)
 
-    def _messages(self, sink: SinkConfig, results: Sequence[Result], alerts: Sequence[Alert]) -> Messages:
+    def _messages(self, sink: SinkConfig, results: Sequence[Result]) -> Messages:
         if sink.content == "alerts":
-            return alert_messages(alerts, self._splits)
+            return alert_messages((alert for result in results for alert in result.alerts), self._splits)
         if sink.content == "dead-letters":
             return letter_messages((letter for result in results for letter in result.dead), self._splits)
         found = Messages()
@@ -207,6 +310,9 @@ class TopicOutput:
             found.headers += some.headers
         return found
 
+    def finish(self) -> None:
+        """Do nothing: everything is committed."""
+
     def close(self) -> None:
         """Close the clients."""
         self._writer.close()
@@ -214,7 +320,22 @@ class TopicOutput:
             self._consumer.close()
 
 
-def open_outputs(config: RunConfig, splits: Splits, query: str) -> list[Output]:
+TOPICS, STDOUT = "topics", "stdout"
+"""Names of outputs that are no files."""
+
+
+def topic_output(config: RunConfig, splits: Splits, query: str) -> TopicOutput | None:
+    """Return the output to topics, all on one cluster; None for a run without."""
+    topics = [sink for sink in config.sinks if sink.type == "kafka"]
+    if not topics:
+        return None
+    servers = topics[0].servers or config.source.servers
+    assert servers is not None
+    own = topics[0].properties or (config.source.properties if servers == config.source.servers else {})
+    return TopicOutput(topics, servers, own_settings(own), splits, query)
+
+
+def open_outputs(config: RunConfig, splits: Splits, job: Job, state: JobState) -> list[Output]:
     """Return the outputs of a run.
 
     Parameters
@@ -223,20 +344,21 @@ def open_outputs(config: RunConfig, splits: Splits, query: str) -> list[Output]:
         The run.
     splits
         How splits of its source are called.
-    query
-        Whose output it is.
+    job
+        What is computed.
+    state
+        Whose output it is, and since when.
     """
-    found: list[Output] = []
+    found: list[tuple[str, Output]] = []
     for sink in config.sinks:
         if sink.type == "stdout":
-            found.append(StandardOutput())
+            found.append((STDOUT, StandardOutput()))
         elif sink.type == "file":
-            assert sink.path is not None
-            found.append(FileOutput(Path(sink.path), query))
-    topics = [sink for sink in config.sinks if sink.type == "kafka"]
-    if topics:
-        servers = topics[0].servers or config.source.servers
-        assert servers is not None
-        own = topics[0].properties or (config.source.properties if servers == config.source.servers else {})
-        found.append(TopicOutput(topics, servers, own, splits, query))
-    return found
+            path = lines_of(sink)
+            output = FileOutput(path, state.query, state.sizes.get(str(path), 0))
+            kept = config.state.folder is not None
+            found.append((str(path), ParquetOutput(sink, output, job, kept) if sink.format == "parquet" else output))
+    topics = topic_output(config, splits, state.query)
+    if topics is not None:
+        found.append((TOPICS, topics))
+    return [SinceOutput(each, state.since[name]) if name in state.since else each for name, each in found]

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import xxhash
+from msgspec.structs import replace as replaced
 
 from counterfoil.detector_file import load_detector
 from counterfoil.errors import ConfigurationError, CounterfoilError, InputError, StorageError
-from counterfoil.observability import get_logger
 from counterfoil.runtimes.engine.blob import decode, kind_of
 from counterfoil.runtimes.engine.episodes import ALERTS
+from counterfoil.runtimes.engine.history import from_history
 from counterfoil.runtimes.engine.job import Job
 from counterfoil.runtimes.engine.results import Result, Splits
 from counterfoil.runtimes.engine.runs import ends, job_of, summary_of
 from counterfoil.runtimes.engine.states import JobState, check_state
 from counterfoil.runtimes.local.summary import RunSummary
 from counterfoil.runtimes.spark.gaps import check_gaps
+from counterfoil.runtimes.spark.generations import checkpoint_of, forget_before, renewed
 from counterfoil.runtimes.spark.outputs import Output, open_outputs
 from counterfoil.runtimes.spark.session import BATCH_EVENTS, open_session, partitions_of
 
@@ -34,7 +40,6 @@ if TYPE_CHECKING:
     from counterfoil.detector import Detector
     from counterfoil.runtimes.engine.episodes import Alert
 
-_log = get_logger(__name__)
 
 JOB_FILE = "counterfoil.json"
 """In the checkpoint: whose it is."""
@@ -78,6 +83,9 @@ class SparkRuntime:
         self._counts: Counter[str] = Counter()
         self._outputs: list[Output] = []
         self._failure: BaseException | None = None
+        self._spark_log: Path | None = None
+        """Where Spark writes what it has to say; None for standard error."""
+        self._told = False
 
     def run(self, stopped: threading.Event | None = None) -> RunSummary:
         """Carry the source to its end, or until told to stop.
@@ -89,24 +97,42 @@ class SparkRuntime:
         """
         stopped = stopped or threading.Event()
         began = time.monotonic()
-        session = self._session or open_session(self.config, self._jars)
+        if self._session is not None:
+            return self._run(self._session, stopped, began)
+        self._spark_log = _spark_log_of(self.config)
         try:
-            return self._run(session, stopped, began)
+            session = open_session(self.config, self._jars, self._spark_log)
+            try:
+                summary = self._run(session, stopped, began)
+            finally:
+                _stop(session)
+        except CounterfoilError:
+            self._forget_log()
+            raise
+        self._forget_log()
+        return summary
+
+    def _forget_log(self) -> None:
+        if self._spark_log is not None and not self._told:
+            self._spark_log.unlink(missing_ok=True)
+
+    def _run(self, session: SparkSession, stopped: threading.Event, began: float) -> RunSummary:
+        try:
+            return self._carried(session, stopped, began)
         finally:
             for output in self._outputs:
                 output.close()
-            if self._session is None:
-                session.stop()
 
-    def _run(self, session: SparkSession, stopped: threading.Event, began: float) -> RunSummary:
+    def _carried(self, session: SparkSession, stopped: threading.Event, began: float) -> RunSummary:
         from counterfoil.runtimes.spark.query import results  # noqa: PLC0415 - an extra
 
         partitions = int(session.conf.get("spark.sql.shuffle.partitions") or partitions_of(self.config))
         job = self.job()
-        checkpoint, query_id = self._checkpoint(job, partitions)
         splits = Splits(tuple(topic.name for topic in self.config.source.topics))
-        self._outputs = open_outputs(self.config, splits, query_id)
-        writer: Any = results(session, self.config, job, partitions).writeStream.outputMode("append")
+        checkpoint, state = self._checkpoint(job, partitions, splits)
+        self._outputs = open_outputs(self.config, splits, job, state)
+        config = self.config if not state.generation else from_history(self.config)
+        writer: Any = results(session, config, job, partitions).writeStream.outputMode("append")
         if checkpoint is not None:
             writer = writer.option("checkpointLocation", checkpoint)
         if ends(self.config):
@@ -122,6 +148,8 @@ class SparkRuntime:
             raise self._failed(error) from None
         if self._failure is not None:
             raise self._failure
+        for output in self._outputs:
+            output.finish()
         seconds = time.monotonic() - ready
         return summary_of(self._counts, seconds, ready - began, stopped.is_set())
 
@@ -133,8 +161,8 @@ class SparkRuntime:
         limits = replace(config.limits, batch_events=min(config.limits.batch_events, BATCH_EVENTS))
         return job_of(config, self.detector, source, limits)
 
-    def _checkpoint(self, job: Job, partitions: int) -> tuple[str | None, str]:
-        """Return the checkpoint and the name of the query that it belongs to.
+    def _checkpoint(self, job: Job, partitions: int, splits: Splits) -> tuple[str | None, JobState]:
+        """Return the checkpoint and whose it is.
 
         Raises
         ------
@@ -142,41 +170,51 @@ class SparkRuntime:
             If it is another job's.
         """
         place = self.config.state.folder
+        fresh = JobState.of(job, {"spark.partitions": partitions}, uuid.uuid4().hex[:12])
         if place is None:
-            return None, uuid.uuid4().hex[:12]
+            return None, fresh
         if "://" in place and not place.startswith("file://"):
             # Elsewhere Spark alone reads and writes; its own checks of the state's schema remain.
-            return place, xxhash.xxh3_64_hexdigest(place.encode())[:12]
+            return place, replaced(fresh, query=xxhash.xxh3_64_hexdigest(place.encode())[:12])
         folder = Path(place.removeprefix("file://"))
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / JOB_FILE
-        fresh = JobState.of(job, {"spark.partitions": partitions}, uuid.uuid4().hex[:12])
         if not path.exists() and any(folder.iterdir()):
             raise StorageError(f"{folder}: is not empty and no checkpoint of counterfoil's; choose another --state")
-        known = check_state(path, fresh, str(folder))
-        return str(folder.resolve()), known.query
+        renew = None
+        if self.config.state.accept_detector:
+            renew = partial(renewed, folder=folder, config=self.config, fresh=fresh, splits=splits)
+        known = check_state(path, fresh, str(folder), renew)
+        forget_before(folder, known.generation)
+        return str(checkpoint_of(folder, known.generation).resolve()), known
 
     def _write(self, batch: DataFrame, number: int) -> None:
         """Write a micro-batch; called by Spark."""
+        from counterfoil.runtimes.spark.workers import unpressed  # noqa: PLC0415 - an extra
+
         rows = batch.select("batch", "data").toArrow()
         pieces = sorted(zip(rows.column("batch").to_pylist(), rows.column("data").to_pylist(), strict=True))
-        found: list[Result] = []
-        alerts: list[Alert] = []
-        for _, data in pieces:
+        by_batch: dict[int, Result] = {}
+        alerts: list[tuple[int, list[Alert]]] = []
+        for at, pressed in pieces:
+            data = unpressed(pressed)
             if kind_of(data) == ALERTS:
-                alerts += decode(data, ALERTS).meta["alerts"]
+                alerts.append((at, decode(data, ALERTS).meta["alerts"]))
             else:
-                found.append(Result(data))
-        alerts += [alert for result in found for alert in result.alerts]
+                by_batch[at] = Result(data, at)
+        for at, some in alerts:
+            by_batch[at].alerts += some
+        found = list(by_batch.values())
         try:
             for output in self._outputs:
-                output.write(number, found, alerts)
+                output.write(number, found)
         except CounterfoilError as error:
             self._failure = error
             raise
         for result in found:
             self._counts.update(result.counts)
-        self._counts["opened"] += len({alert["alert"] for alert in alerts if alert["content"]["decisions"] == 1})
+        told = [alert for result in found for alert in result.alerts]
+        self._counts["opened"] += len({alert["alert"] for alert in told if alert["content"]["decisions"] == 1})
         if self._on_batch is not None:
             self._on_batch(number, found)
 
@@ -194,4 +232,22 @@ class SparkRuntime:
             return ConfigurationError("source: Spark's Kafka package is missing; see docs/spark.md, or set spark.jars")
         first = next((line for line in reversed(text.splitlines()) if "counterfoil.errors." in line), "")
         reason = first.partition("counterfoil.errors.")[2].partition(": ")[2] or text.splitlines()[0][:500]
-        return StorageError(f"spark: the query ended: {reason}")
+        where = ""
+        if self._spark_log is not None:
+            self._told, where = True, f"; Spark's own log is {self._spark_log}"
+        return StorageError(f"spark: the query ended: {reason}{where}")
+
+
+def _spark_log_of(config: RunConfig) -> Path | None:
+    """Return a file for what Spark has to say, where nobody asked for it: it is a lot, at every start."""
+    if config.log.level in {"debug", "info"}:
+        return None
+    descriptor, name = tempfile.mkstemp(prefix="counterfoil-spark-", suffix=".log")
+    os.close(descriptor)
+    return Path(name)
+
+
+def _stop(session: SparkSession) -> None:
+    """Stop a session; one whose JVM is gone has nothing to stop."""
+    with suppress(Exception):
+        session.stop()

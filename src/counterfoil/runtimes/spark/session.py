@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,8 +115,36 @@ def settings(config: RunConfig, jars: Sequence[Path]) -> dict[str, str]:
     return found | dict(config.spark.properties)
 
 
-def open_session(config: RunConfig, jars: Sequence[Path] = ()) -> SparkSession:
-    """Return the session of a run; one that is there already is taken as it is."""
+@contextmanager
+def _told_to(log: Path | None) -> Iterator[None]:
+    """Let what is started meanwhile write its standard error to a file."""
+    if log is None:
+        yield
+        return
+    sys.stderr.flush()
+    own = os.dup(2)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.dup2(file, 2)
+        yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
+        os.close(file)
+
+
+def open_session(config: RunConfig, jars: Sequence[Path] = (), log: Path | None = None) -> SparkSession:
+    """Return the session of a run; one that is there already is taken as it is.
+
+    Parameters
+    ----------
+    config
+        The run.
+    jars
+        Archives beyond Spark's own.
+    log
+        Where Spark's JVM and its workers write their standard error; None for this process's.
+    """
     require_spark()
     from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
 
@@ -126,7 +155,8 @@ def open_session(config: RunConfig, jars: Sequence[Path] = ()) -> SparkSession:
     master = master_of(config)
     if master is not None:
         builder = builder.master(master)
-    session: SparkSession = builder.config(map=_plain(settings(config, jars))).getOrCreate()
+    with _told_to(log):
+        session: SparkSession = builder.config(map=_plain(settings(config, jars))).getOrCreate()
     return session
 
 
