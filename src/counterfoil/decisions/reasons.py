@@ -20,6 +20,7 @@ Shown = str | int | float | bool | Decimal | None
 """A value as people and JSON see it: money in major units, times as RFC 3339, intervals in seconds."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FLOAT, _TIME = ValueType(Base.FLOAT), ValueType(Base.TIME)
 
 
 class Reasons:
@@ -60,6 +61,10 @@ class Reasons:
             tuple((literal, name) for literal, name, _, _ in Formatter().parse(rule.reason)) for rule in rules
         ]
         self._names = tuple(rule.name for rule in rules)
+        self._reads = [
+            tuple(dict.fromkeys([*uses, *(name for _, name in template if name is not None)]))
+            for uses, template in zip(self._uses, self._templates, strict=True)
+        ]
 
     def explain(self, batch: Batch, decided: Decided, column: int, rule: int) -> tuple[dict[str, Shown], str]:
         """Return the values that a rule's condition read, and the reason as a sentence.
@@ -75,41 +80,49 @@ class Reasons:
         rule
             Which rule.
         """
-        values = {name: self.value(batch, decided, column, name) for name in self._uses[rule]}
+        read = {name: self._read(batch, decided, column, name) for name in self._reads[rule]}
+        values = {name: _shown_or_null(*read[name]) for name in self._uses[rule]}
         sentence = "".join(
-            literal + ("" if name is None else self._words(batch, decided, column, name))
+            literal + ("" if name is None else _words_or_unknown(*read[name]))
             for literal, name in self._templates[rule]
         )
         return values, sentence or f"rule {self._names[rule]}"
 
     def value(self, batch: Batch, decided: Decided, column: int, name: str) -> Shown:
         """Return the value of one field, feature or time of a decision."""
-        kind, word, null, text = self._read(batch, decided, column, name)
-        return None if null else shown(kind, word, text)
-
-    def _words(self, batch: Batch, decided: Decided, column: int, name: str) -> str:
-        kind, word, null, text = self._read(batch, decided, column, name)
-        return "unknown" if null else in_words(kind, word, text)
+        return _shown_or_null(*self._read(batch, decided, column, name))
 
     def _read(self, batch: Batch, decided: Decided, column: int, name: str) -> tuple[ValueType, int, bool, str | None]:
         """Return type, word, whether it is null, and the text of a field of text."""
+        # A million payments have tens of thousands of hits: each number is taken by itself, and as a Python number.
         if name in self._features:
             row, kind = self._features[name]
-            return kind, int(decided.features[row, column]), bool(decided.feature_nulls[row, column]), None
-        if name in self._scores and decided.models is not None:
-            score = decided.models.acted(self._scores[name])[column : column + 1]
-            missing = bool(np.isnan(score[0]))
-            return ValueType(Base.FLOAT), 0 if missing else int(score.view(np.int64)[0]), missing, None
+            return kind, decided.features.item(row, column), bool(decided.feature_nulls.item(row, column)), None
+        models = decided.models
+        if name in self._scores and models is not None:
+            speaker = models.arm.item(self._scores[name], column)
+            return _score(models.mapped[speaker, column])
         if name in self._outliers and decided.outliers is not None:
-            score = decided.outliers[self._outliers[name], column : column + 1]
-            missing = bool(np.isnan(score[0]))
-            return ValueType(Base.FLOAT), 0 if missing else int(score.view(np.int64)[0]), missing, None
-        event = int(decided.rows[column])
+            return _score(decided.outliers[self._outliers[name], column])
+        event = decided.rows.item(column)
         if name in self._fields:
             row, kind = self._fields[name]
             text = batch.texts.get(self._texts[row], event) if row in self._texts else None
-            return kind, int(batch.values[row, event]), bool(batch.nulls[row, event]), text
-        return ValueType(Base.TIME), int(batch.time[event]), False, None
+            return kind, batch.values.item(row, event), bool(batch.nulls.item(row, event)), text
+        return _TIME, batch.time.item(event), False, None
+
+
+def _score(score: np.float64) -> tuple[ValueType, int, bool, str | None]:
+    missing = bool(np.isnan(score))
+    return _FLOAT, 0 if missing else int(score.view(np.int64)), missing, None
+
+
+def _shown_or_null(kind: ValueType, word: int, null: bool, text: str | None) -> Shown:
+    return None if null else shown(kind, word, text)
+
+
+def _words_or_unknown(kind: ValueType, word: int, null: bool, text: str | None) -> str:
+    return "unknown" if null else in_words(kind, word, text)
 
 
 def shown(kind: ValueType, word: int, text: str | None = None) -> Shown:

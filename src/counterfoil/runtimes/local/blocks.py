@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from counterfoil.runtimes.local.alerts import alert_content
 from counterfoil.runtimes.local.journal import encode_batch
-from counterfoil.runtimes.local.records import Records, encode_records, make_records
+from counterfoil.runtimes.local.records import Explainer, Records, encode_records, make_records
 from counterfoil.runtimes.local.store import AlertUpdate, NewBlock
 
 if TYPE_CHECKING:
@@ -45,6 +45,22 @@ class Work:
     """When the oldest record was written to its topic, in seconds since 1970."""
 
 
+class _Told:
+    """Puts hits into words, each once: a decision's record and its alert tell the same."""
+
+    def __init__(self, program: CompiledProgram) -> None:
+        self.detector = program.detector
+        self._program = program
+        self._known: dict[tuple[int, int], tuple[Mapping[str, Any], str]] = {}
+
+    def explain_hit(self, batch: Batch, decided: Decided, column: int, rule: int, /) -> tuple[Mapping[str, Any], str]:
+        """Return the values that a rule saw, and its reason as a sentence."""
+        known = self._known.get((column, rule))
+        if known is None:
+            known = self._known[column, rule] = self._program.explain_hit(batch, decided, column, rule)
+        return known
+
+
 def make_block(
     work: Work,
     decided: Decided,
@@ -55,8 +71,9 @@ def make_block(
 ) -> tuple[NewBlock, Records]:
     """Return what the log stores of a decided batch, and its decisions."""
     batch = work.batch
-    records = make_records(batch, decided, program, with_features)
-    alerts = [_alert(batch, decided, program, index) for index in range(len(decided.alerts))]
+    told = _Told(program)
+    records = make_records(batch, decided, told, with_features)
+    alerts = [_alert(batch, decided, told, index) for index in range(len(decided.alerts))]
     block = NewBlock(
         work.source,
         len(batch),
@@ -80,7 +97,7 @@ def make_block(
     return block, records
 
 
-def _alert(batch: Batch, decided: Decided, program: CompiledProgram, index: int) -> AlertUpdate:
+def _alert(batch: Batch, decided: Decided, program: Explainer, index: int) -> AlertUpdate:
     change = decided.alerts[index]
     reasons = [program.explain_hit(batch, decided, change.column, rule)[1] for rule in change.rules]
     if decided.models is not None:

@@ -37,7 +37,11 @@ def checksum(*parts: object) -> int:
     """Return the XXH3-64 of some values as a signed integer; bytes are taken as they are, others by their JSON."""
     digest = xxhash.xxh3_64()
     for part in parts:
-        data = part if isinstance(part, bytes | bytearray | memoryview) else json.dumps(part).encode()
+        if isinstance(part, bytes | bytearray | memoryview):
+            data: Blob = part
+        else:
+            # An integer's JSON, without asking for it: a header has seventeen of them.
+            data = b"%d" % part if type(part) is int else json.dumps(part).encode()
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return int.from_bytes(digest.digest(), "little", signed=True)
