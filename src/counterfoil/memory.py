@@ -93,9 +93,13 @@ class Frontier:
     def touch(self, first: int, last: int) -> None:
         """Touch the pages of a range of words; where the operating system cannot, they come when they are written."""
         if sys.platform == "linux":
-            _advise(self._array, first * _WORD, last * _WORD, _MADV_POPULATE_WRITE)
+            # In pieces: meanwhile the process cannot reserve or give back other memory.
+            for start in range(first * _WORD, last * _WORD, _PIECE):
+                _advise(self._array, start, min(start + _PIECE, last * _WORD), _MADV_POPULATE_WRITE)
 
 
+_PIECE = 8 << 20
+"""Bytes touched at once."""
 _FRONTIER = 3
 """How many times its latest growth an array gets ahead."""
 

@@ -374,7 +374,7 @@ class Program:
             When it is of another shape.
         """
         self.stages.restore({name: array for name, array in arrays.items() if name.count("/") == 2})
-        self._duplicates.restore(arrays["duplicates/table"], arrays["duplicates/meta"])
+        self._duplicates.restore(arrays["duplicates/log"], arrays["duplicates/clock"])
         self._episodes.restore(arrays["episodes"])
         self._outliers.restore(arrays)
 

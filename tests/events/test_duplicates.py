@@ -96,10 +96,10 @@ def test_memory_follows_what_is_within_the_span() -> None:
     for start in range(0, 200_000, 5_000):
         batch = batch_of([(1 + at, at // 50) for at in range(start, start + 5_000)], start)
         assert duplicates.mark(batch) is None
-        sizes.append(len(duplicates.snapshot()["table"]))
-    # 100 of stream time hold 5,000 identities.
+        sizes.append(len(duplicates.snapshot()["log"]))
+    # 100 of stream time hold 5,000 identities of three words.
     assert sizes[-1] == sizes[5]
-    assert sizes[-1] <= 4 * (1 << 17)
+    assert sizes[-1] <= 3 * 5_100
     assert marked(duplicates, [(199_990, 4_000), (150_000, 4_000)], first=200_000) == [199_989, None]
 
 

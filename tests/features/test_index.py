@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 from counterfoil.events.batch import Words
 from counterfoil.features import index
 
-# Few low bits: keys that fall on one another, and around the end of the table.
-keys = st.integers(-(1 << 62), 1 << 62).map(lambda each: (each << 10) >> 10 if each % 2 else each & ~0x3FF | 0x3FE)
+# Every other one belongs at the end of the table: they fall on one another, and around to its beginning.
+_EMPTY = np.zeros(2 * index.CAPACITY_FIRST, np.int64)
+_AT_THE_END = [key for key in range(1, 30_000) if index.place_of(_EMPTY, np.int64(key)) > len(_EMPTY) - 8]
+keys = st.one_of(st.integers(-(1 << 62), 1 << 62), st.sampled_from(_AT_THE_END))
 
 
 def table_of(known: dict[int, int]) -> Words:
@@ -38,6 +40,19 @@ def test_keeps_everything_while_it_grows() -> None:
         index.insert(table, key, np.int64(slot))
     assert len(known) <= (len(table) >> 1) * index.FILL_MAX
     assert [index.find(table, key) for key in known[:2_000]] == list(range(2_000))
+
+
+def test_takes_the_larger_table_that_is_ready() -> None:
+    table = np.zeros(2 * index.CAPACITY_FIRST, np.int64)
+    used = int(index.CAPACITY_FIRST * index.FILL_MAX)
+    assert not index.is_nearly_full(table, used // 2)
+    assert index.is_nearly_full(table, used - 1)
+    for slot in range(used):
+        index.insert(table, np.int64(slot + 1), np.int64(slot))
+    larger, other = np.zeros(2 * len(table), np.int64), np.zeros(8 * len(table), np.int64)
+    assert index.with_room(table, used, 1, other) is not other
+    assert index.with_room(table, used, 1, larger) is larger
+    assert [index.find(larger, np.int64(slot + 1)) for slot in range(used)] == list(range(used))
 
 
 def test_stays_where_there_is_room() -> None:

@@ -77,10 +77,8 @@ def test_the_map_of_values_forgets_what_left_the_rings() -> None:
     history = [payment(number / 2, shop=number) for number in range(4_000)]
     got = values_of(program, history, 50)
     assert got[-1] == {"shops_10s": 20, "usual_10s": 1 / 20}
-    meta = program.snapshot()["card/0/meta"]
-    pairs = program.snapshot()["card/0/pairs"]
-    assert meta[layout.META_PAIRS] == np.count_nonzero(pairs[::4])
-    assert meta[layout.META_PAIRS] < 600
+    block = int(program.snapshot()["card/0/records"][layout.RECORD_VALUES])
+    assert program.snapshot()["card/0/arena"][block >> layout.RING_SHIFT] < 600
 
 
 def test_entities_that_stay_away_are_exact_when_they_return() -> None:

@@ -1,7 +1,9 @@
-"""Finding events that came before: the identities of a span of stream time, in one flat table.
+"""Finding events that came before: the identities of a span of stream time.
 
-Entry ``i`` is four words: identity (0 for empty), the stream's clock when it arrived, its position, and nothing. The
-clock is the largest event time so far, so what is a duplicate depends on the events and their order alone.
+The clock is the largest event time so far, so what is a duplicate depends on the events and their order alone. It never
+goes back: identities lie in a log in the order of their arrival, three words each (identity, the clock when it arrived,
+its position), and those that are too old are its beginning. A hash table of one word each leads to them: 32 bits of the
+identity's hash, and the place in the log plus one (0 is empty).
 """
 
 from __future__ import annotations
@@ -10,18 +12,29 @@ import numba as nb
 import numpy as np
 
 from counterfoil.events.batch import Batch, Bytes, Words
+from counterfoil.hash_table import home_of, tag_of
 from counterfoil.memory import reserve
 from counterfoil.prefetch import prefetch
 
+_WORDS = 3
 _CAPACITY_FIRST = 1 << 10
-_FILL_MAX = 0.6
+_SLOTS = 5, 3
+"""Slots of the table for entries of the log: a share of three fifths is used at most."""
 _AHEAD = 8
-"""How many events ahead an entry is asked for."""
+"""How many events ahead a slot is asked for."""
+_PLACE_BITS = 32
+_PLACE = (1 << _PLACE_BITS) - 1
+
+# The counters.
+_CLOCK = 0
+_USED = 1
+"""Entries of the log."""
 
 
 @nb.njit(nogil=True, cache=True)
 def _mark(
-    table: Words,
+    slots: Words,
+    log: Words,
     meta: Words,
     identity: Words,
     time: Words,
@@ -31,44 +44,52 @@ def _mark(
     first: Words,
 ) -> int:
     """Mark the events that repeat an identity within the span; return how many do."""
-    mask = (table.shape[0] >> 2) - 1
-    clock = meta[0]
+    clock = meta[_CLOCK]
+    used = meta[_USED]
     found = 0
     for row in range(identity.shape[0]):
         if row + _AHEAD < identity.shape[0]:
-            prefetch(table, 4 * (identity[row + _AHEAD] & mask))
+            prefetch(slots, home_of(tag_of(identity[row + _AHEAD]), slots.shape[0]))
         key = identity[row]
         if key != 0:
-            place = key & mask
-            while table[4 * place] != 0 and table[4 * place] != key:
-                place = (place + 1) & mask
-            if table[4 * place] == key and clock - table[4 * place + 1] <= span:
+            tag = tag_of(key)
+            slot = home_of(tag, slots.shape[0])
+            entry = np.int64(-1)
+            while slots[slot] != 0:
+                word = np.uint64(slots[slot])
+                if word >> np.uint64(_PLACE_BITS) == tag:
+                    entry = _WORDS * (np.int64(word & np.uint64(_PLACE)) - 1)
+                    if log[entry] == key:
+                        break
+                    entry = np.int64(-1)
+                slot = slot + 1 if slot + 1 < slots.shape[0] else 0
+            if entry >= 0 and clock - log[entry + 1] <= span:
                 duplicate[row] = 1
-                first[row] = table[4 * place + 2]
+                first[row] = log[entry + 2]
                 found += 1
                 continue
-            if table[4 * place] == 0:
-                meta[1] += 1
-            table[4 * place] = key
-            table[4 * place + 1] = max(clock, time[row])
-            table[4 * place + 2] = position[row]
+            log[_WORDS * used] = key
+            log[_WORDS * used + 1] = max(clock, time[row])
+            log[_WORDS * used + 2] = position[row]
+            used += 1
+            slots[slot] = np.int64((tag << np.uint64(_PLACE_BITS)) | np.uint64(used))
         clock = max(clock, time[row])
-    meta[0] = clock
+    meta[_CLOCK] = clock
+    meta[_USED] = used
     return found
 
 
 @nb.njit(nogil=True, cache=True)
-def _copy_live(old: Words, new: Words, oldest: int) -> int:
-    mask = (new.shape[0] >> 2) - 1
-    live = 0
-    for entry in range(old.shape[0] >> 2):
-        if old[4 * entry] != 0 and old[4 * entry + 1] >= oldest:
-            place = old[4 * entry] & mask
-            while new[4 * place] != 0:
-                place = (place + 1) & mask
-            new[4 * place : 4 * place + 4] = old[4 * entry : 4 * entry + 4]
-            live += 1
-    return live
+def _enter_all(slots: Words, log: Words, used: int) -> None:
+    """Lead to every entry of a log from an empty table."""
+    for entry in range(used):
+        if entry + _AHEAD < used:
+            prefetch(slots, home_of(tag_of(log[_WORDS * (entry + _AHEAD)]), slots.shape[0]))
+        tag = tag_of(log[_WORDS * entry])
+        slot = home_of(tag, slots.shape[0])
+        while slots[slot] != 0:
+            slot = slot + 1 if slot + 1 < slots.shape[0] else 0
+        slots[slot] = np.int64((tag << np.uint64(_PLACE_BITS)) | np.uint64(entry + 1))
 
 
 class Duplicates:
@@ -82,8 +103,8 @@ class Duplicates:
 
     def __init__(self, span: int) -> None:
         self._span = span
-        self._table = np.zeros(4 * _CAPACITY_FIRST, np.int64)
         self._meta = np.array([np.iinfo(np.int64).min // 2, 0], np.int64)
+        self._reserve(_CAPACITY_FIRST)
 
     def mark(self, batch: Batch) -> tuple[Bytes, Words] | None:
         """Return which events are duplicates, and the positions of those that they repeat; None where none is.
@@ -98,28 +119,53 @@ class Duplicates:
         self._make_room(len(batch))
         duplicate = np.zeros(len(batch), np.uint8)
         first = np.zeros(len(batch), np.int64)
-        found = _mark(self._table, self._meta, batch.identity, batch.time, batch.position, self._span, duplicate, first)
+        found = _mark(
+            self._slots, self._log, self._meta, batch.identity, batch.time, batch.position, self._span, duplicate, first
+        )
         return (duplicate, first) if found else None
 
+    def _reserve(self, capacity: int) -> None:
+        """Make room for so many entries, and forget all that there are."""
+        self._log = reserve(_WORDS * capacity)
+        self._slots = reserve(capacity * _SLOTS[0] // _SLOTS[1], dense=True)
+
     def _make_room(self, events: int) -> None:
-        capacity = len(self._table) // 4
-        if int(self._meta[1]) + events <= capacity * _FILL_MAX:
+        capacity = len(self._log) // _WORDS
+        if int(self._meta[_USED]) + events <= capacity:
             return
-        oldest = int(self._meta[0]) - self._span
-        live = int(np.count_nonzero((self._table[::4] != 0) & (self._table[1::4] >= oldest)))
+        live = self._live()
         # Room for twice what lives: the next cleaning is then as far away as this one was costly.
-        while 2 * live + events > capacity * _FILL_MAX:
-            capacity *= 2
-        fresh = reserve(4 * capacity, dense=True)
-        self._meta[1] = _copy_live(self._table, fresh, oldest)
-        self._table = fresh
+        wanted = capacity
+        while 2 * len(live) // _WORDS + events > wanted:
+            wanted *= 2
+        self._take(live, wanted)
+
+    def _live(self) -> Words:
+        """Return the part of the log that is within the span: (3 x entries,)."""
+        used = int(self._meta[_USED])
+        clocks = self._log[1 : _WORDS * used : _WORDS]
+        oldest = int(self._meta[_CLOCK]) - self._span
+        return self._log[_WORDS * int(np.searchsorted(clocks, oldest)) : _WORDS * used]
+
+    def _take(self, entries: Words, capacity: int) -> None:
+        """Keep these entries and no others, with room for so many."""
+        if capacity * _WORDS == len(self._log):
+            self._log[: len(entries)] = entries
+            self._slots[:] = 0
+        else:
+            self._reserve(capacity)
+            self._log[: len(entries)] = entries
+        self._meta[_USED] = len(entries) // _WORDS
+        _enter_all(self._slots, self._log, int(self._meta[_USED]))
 
     def snapshot(self) -> dict[str, Words]:
-        """Return the state as named arrays."""
-        return {"table": self._table, "meta": self._meta}
+        """Return the state as named arrays; the log is a view, valid until the next batch."""
+        return {"log": self._live(), "clock": self._meta[:1]}
 
-    def restore(self, table: Words, meta: Words) -> None:
+    def restore(self, log: Words, clock: Words) -> None:
         """Take over what ``snapshot`` gave."""
-        self._table = reserve(len(table), dense=True)
-        self._table[:] = table
-        self._meta = np.array(meta, np.int64)
+        self._meta[_CLOCK] = clock[0]
+        capacity = len(self._log) // _WORDS
+        while 2 * len(log) // _WORDS > capacity:
+            capacity *= 2
+        self._take(log, capacity)

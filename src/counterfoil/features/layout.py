@@ -5,8 +5,8 @@ one kind in time order, as entries of fixed width in a growing ring buffer. An e
 so that any additive aggregate over any window is a difference of two entries, and a window costs one remembered place
 (its *edge*), however long it is and however hot the key.
 
-Record: ``[clock, track 0 …, tallies of track 0 …, track 1 …]``. A track's part is ``[ring, floor, head, newest, first,
-edge places …]``:
+Record: ``[clock, values, track 0 …, tallies of track 0 …, track 1 …]``. A track's part is ``[ring, floor, head,
+newest, first, edge places …]``:
 
 - ring: address of the ring in the arena (shifted left by 6) and the binary logarithm of its capacity; 0 for none yet;
 - floor: sequence number of the oldest entry kept. It stands for everything before: it is in no window itself;
@@ -77,6 +77,10 @@ EDGE_WORDS = 1
 """Words, from its time on, that are read of the entry before the edge."""
 EDGE_COLUMNS = 2
 
+RECORD_VALUES = 1
+"""Word of the record that says where the entity's block of values is, as a ring's word does; only where a stage keeps
+values: see ``pairs.py``."""
+
 # A track's part of a record.
 RING = 0
 FLOOR = 1
@@ -99,7 +103,7 @@ MEASURE_MASK = 3
 MEASURE_FLOAT = 4
 """1 where the value is a float."""
 MEASURE_PAIR = 5
-"""Number of the measure in the map of pairs; -1 where it has none."""
+"""Number of the measure among the entity's values; -1 where it keeps none."""
 MEASURE_BLOCK = 6
 """Which of the track's extremes this is; -1 for none."""
 MEASURE_COLUMNS = 7
@@ -153,10 +157,13 @@ OPERATION_COLUMNS = 11
 META_ENTITIES = 0
 META_ARENA = 1
 """First free word of the arena."""
-META_PAIRS = 2
-META_FREE = 8
-"""Heads of the lists of freed rings: 48 capacities a track."""
+META_FULL = 2
+"""1 where the arena had no room for a value: the state is no longer fit for use."""
 FREE_CAPACITIES = 48
+META_VALUES_FREE = 8
+"""Heads of the lists of freed blocks of values, by capacity."""
+META_FREE = META_VALUES_FREE + FREE_CAPACITIES
+"""Heads of the lists of freed rings, by capacity, for each track."""
 
 ARENA_START = 64
 """The arena's first words stay zero: they are the entry before the beginning."""

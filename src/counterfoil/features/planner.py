@@ -19,7 +19,6 @@ from counterfoil.features import layout
 from counterfoil.features.aggregations import AGGREGATIONS, Operation, Request
 from counterfoil.features.blocks import block_words
 from counterfoil.features.definition import AggregateFeature, Entity, Window
-from counterfoil.features.pairs import OWNER_BITS
 from counterfoil.rules.types import Base, ValueType
 
 _CARRIED = (
@@ -268,9 +267,8 @@ class StagePlanner:
         return self.entity.name if self.feed_key == self.entity.key else f"{self.entity.name}<{','.join(self.feed_key)}"
 
     def next_pair(self) -> int:
-        """Return a new number for a measure in the map of pairs."""
+        """Return a new number for a measure or tally that keeps values."""
         self._pairs += 1
-        assert self._pairs < 1 << OWNER_BITS
         return self._pairs
 
     def input(self, expression: str) -> int:
@@ -327,7 +325,8 @@ class StagePlanner:
         tallies: list[list[int]] = []
         operations: list[list[int]] = []
         divisors: list[float] = []
-        record = 1
+        # The clock, and where the values are.
+        record = 2 if self._pairs else 1
         for plan in self.tracks:
             row = [0] * layout.TRACK_COLUMNS
             row[layout.TRACK_KIND] = self._kinds[plan.kind]
@@ -428,7 +427,7 @@ class StagePlan:
     divisors: np.ndarray[tuple[int], np.dtype[np.float64]]
     record_words: int
     pairs: int
-    """How many measures use the map of pairs."""
+    """How many measures and tallies keep values."""
 
     @property
     def bytes_per_entity(self) -> int:

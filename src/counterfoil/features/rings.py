@@ -115,30 +115,27 @@ def create(state: State, plan: Plan, track: np.int64, record: np.int64) -> bool:
 
 
 @nb.njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
-def _forget(
-    state: State, plan: Plan, track: np.int64, record: np.int64, slot: np.int64, at: np.int64, sequence: np.int64
-) -> None:
+def _forget(state: State, plan: Plan, track: np.int64, record: np.int64, at: np.int64, sequence: np.int64) -> None:
     """Take one entry that leaves the ring out of the tallies and the map of pairs."""
     start = load2(plan.tracks, track, layout.TRACK_TALLIES)
     for tally in range(start, start + load2(plan.tracks, track, layout.TRACK_TALLY_COUNT)):
         word = record + load2(plan.tallies, tally, layout.TALLY_RECORD)
         if load2(plan.tallies, tally, layout.TALLY_LIFETIME) == 0 and load(state.records, word) <= sequence:
-            leave(state, plan, tally, word, slot, at)
+            leave(state, plan, tally, record, word, at)
             store(state.records, word, sequence + 1)
     start = load2(plan.tracks, track, layout.TRACK_MEASURES)
     for measure in range(start, start + load2(plan.tracks, track, layout.TRACK_MEASURE_COUNT)):
         if load2(plan.measures, measure, layout.MEASURE_CODE) == layout.VALUE_NEXT:
             value = at + load2(plan.measures, measure, layout.MEASURE_WORD)
             if load(state.arena, value + 1) == layout.TIME_NEVER:
-                owner = pairs.owner_of(slot, load2(plan.measures, measure, layout.MEASURE_PAIR))
-                place = pairs.locate(state.pairs, owner, load(state.arena, value))
-                if pairs.present(state.pairs, place) and pairs.number(state.pairs, place) == sequence:
-                    pairs.remove(state.pairs, place)
-                    store(state.meta, layout.META_PAIRS, load(state.meta, layout.META_PAIRS) - 1)
+                pair = load2(plan.measures, measure, layout.MEASURE_PAIR)
+                place = pairs.locate(state, record, pair, load(state.arena, value))
+                if pairs.present(state, place) and pairs.number(state, place) == sequence:
+                    pairs.remove(state, record, place)
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
-def leave(state: State, plan: Plan, tally: np.int64, word: np.int64, slot: np.int64, at: np.int64) -> None:
+def leave(state: State, plan: Plan, tally: np.int64, record: np.int64, word: np.int64, at: np.int64) -> None:
     """Take the entry at ``at`` out of a tally: it is the one at the tally's edge."""
     value = at + load2(plan.measures, load2(plan.tallies, tally, layout.TALLY_MEASURE), layout.MEASURE_WORD)
     if load2(plan.tallies, tally, layout.TALLY_CODE) == layout.TALLY_DISTINCT:
@@ -147,18 +144,19 @@ def leave(state: State, plan: Plan, tally: np.int64, word: np.int64, slot: np.in
         return
     if load(state.arena, value) == layout.NULL:
         return
-    owner = pairs.owner_of(slot, load2(plan.tallies, tally, layout.TALLY_PAIR))
-    place = pairs.locate(state.pairs, owner, load(state.arena, value))
-    count = pairs.number(state.pairs, place) - 1
+    place = pairs.locate(state, record, load2(plan.tallies, tally, layout.TALLY_PAIR), load(state.arena, value))
+    if not pairs.present(state, place):
+        # Only where the arena had no room for it.
+        return
+    count = pairs.number(state, place) - 1
     if count > 0:
-        pairs.put(state.pairs, place, owner, load(state.arena, value), count)
+        pairs.change(state, place, count)
     else:
-        pairs.remove(state.pairs, place)
-        store(state.meta, layout.META_PAIRS, load(state.meta, layout.META_PAIRS) - 1)
+        pairs.remove(state, record, place)
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
-def enter(state: State, plan: Plan, tally: np.int64, word: np.int64, slot: np.int64, at: np.int64) -> None:
+def enter(state: State, plan: Plan, tally: np.int64, record: np.int64, word: np.int64, at: np.int64) -> None:
     """Put the entry at ``at`` into a tally."""
     value = at + load2(plan.measures, load2(plan.tallies, tally, layout.TALLY_MEASURE), layout.MEASURE_WORD)
     if load2(plan.tallies, tally, layout.TALLY_CODE) == layout.TALLY_DISTINCT:
@@ -167,17 +165,16 @@ def enter(state: State, plan: Plan, tally: np.int64, word: np.int64, slot: np.in
         return
     if load(state.arena, value) == layout.NULL:
         return
-    owner = pairs.owner_of(slot, load2(plan.tallies, tally, layout.TALLY_PAIR))
-    place = pairs.locate(state.pairs, owner, load(state.arena, value))
-    if pairs.present(state.pairs, place):
-        pairs.put(state.pairs, place, owner, load(state.arena, value), pairs.number(state.pairs, place) + 1)
+    pair = load2(plan.tallies, tally, layout.TALLY_PAIR)
+    place = pairs.locate(state, record, pair, load(state.arena, value))
+    if pairs.present(state, place):
+        pairs.change(state, place, pairs.number(state, place) + 1)
     else:
-        pairs.put(state.pairs, place, owner, load(state.arena, value), 1)
-        store(state.meta, layout.META_PAIRS, load(state.meta, layout.META_PAIRS) + 1)
+        pairs.add(state, record, place, pair, load(state.arena, value), 1)
 
 
 @nb.njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
-def _make_room(state: State, plan: Plan, track: np.int64, record: np.int64, slot: np.int64) -> bool:
+def _make_room(state: State, plan: Plan, track: np.int64, record: np.int64) -> bool:
     """Trim a full ring, and double it where more than half of it is still needed; False where the arena is full."""
     part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
     stride = load2(plan.tracks, track, layout.TRACK_STRIDE)
@@ -192,7 +189,7 @@ def _make_room(state: State, plan: Plan, track: np.int64, record: np.int64, slot
     )
     for sequence in range(floor + 1, keep + 1):
         at = entry(address, mask, stride, sequence)
-        _forget(state, plan, track, record, slot, at, sequence)
+        _forget(state, plan, track, record, at, sequence)
     store(state.records, part + layout.FLOOR, keep)
     if head - keep <= capacity >> 1:
         return True
@@ -351,7 +348,6 @@ def _link_values(
     plan: Plan,
     track: np.int64,
     record: np.int64,
-    slot: np.int64,
     address: np.int64,
     mask: np.int64,
     sequence: np.int64,
@@ -375,11 +371,11 @@ def _link_values(
     for measure in range(first, first + load2(plan.tracks, track, layout.TRACK_MEASURE_COUNT)):
         code = load2(plan.measures, measure, layout.MEASURE_CODE)
         if code == layout.VALUE_NEXT:
-            _link_next(state, plan, track, measure, record, slot, address, mask, sequence, floor, head)
+            _link_next(state, plan, track, measure, record, address, mask, sequence, floor, head)
     for tally in range(start, stop):
         word = record + load2(plan.tallies, tally, layout.TALLY_RECORD)
         if load2(plan.tallies, tally, layout.TALLY_LIFETIME) == 1 or sequence >= load(state.records, word):
-            enter(state, plan, tally, word, slot, at)
+            enter(state, plan, tally, record, word, at)
 
 
 @nb.njit(inline="always")
@@ -395,7 +391,6 @@ def _link_next(
     track: np.int64,
     measure: np.int64,
     record: np.int64,
-    slot: np.int64,
     address: np.int64,
     mask: np.int64,
     sequence: np.int64,
@@ -405,23 +400,22 @@ def _link_next(
     stride = load2(plan.tracks, track, layout.TRACK_STRIDE)
     word = load2(plan.measures, measure, layout.MEASURE_WORD)
     pair = load2(plan.measures, measure, layout.MEASURE_PAIR)
-    owner = pairs.owner_of(slot, pair)
     for later in range(sequence + 1, head):
         # A late event moved these up by one; the map holds the number of each value's last occurrence.
         at = entry(address, mask, stride, later) + word
         if load(state.arena, at + 1) == layout.TIME_NEVER:
-            place = pairs.locate(state.pairs, owner, load(state.arena, at))
-            pairs.put(state.pairs, place, owner, load(state.arena, at), later)
+            place = pairs.locate(state, record, pair, load(state.arena, at))
+            if pairs.present(state, place):
+                pairs.change(state, place, later)
     at = entry(address, mask, stride, sequence)
     if load(state.arena, at + word + 1) == layout.NULL:
         return
     value = load(state.arena, at + word)
-    place = pairs.locate(state.pairs, owner, value)
-    if not pairs.present(state.pairs, place):
-        pairs.put(state.pairs, place, owner, value, sequence)
-        store(state.meta, layout.META_PAIRS, load(state.meta, layout.META_PAIRS) + 1)
+    place = pairs.locate(state, record, pair, value)
+    if not pairs.present(state, place):
+        pairs.add(state, record, place, pair, value, sequence)
         return
-    last = pairs.number(state.pairs, place)
+    last = pairs.number(state, place)
     if last > sequence:
         later = sequence + 1
         while not _holds(state.arena, entry(address, mask, stride, later) + word, value):
@@ -433,7 +427,7 @@ def _link_next(
         if earlier > floor:
             store(state.arena, entry(address, mask, stride, earlier) + word + 1, load(state.arena, at))
         return
-    pairs.put(state.pairs, place, owner, value, sequence)
+    pairs.change(state, place, sequence)
     if last <= floor:
         return
     store(state.arena, entry(address, mask, stride, last) + word + 1, load(state.arena, at))
@@ -454,7 +448,7 @@ def _count_new_values(
     plan: Plan,
     events: Events,
     track: np.int64,
-    slot: np.int64,
+    record: np.int64,
     row: np.int64,
     address: np.int64,
     mask: np.int64,
@@ -472,18 +466,18 @@ def _count_new_values(
         if load2(events.input_nulls, source, row) != 0:
             continue
         value = load2(events.inputs, source, row)
-        owner = pairs.owner_of(slot, load2(plan.measures, measure, layout.MEASURE_PAIR))
-        place = pairs.locate(state.pairs, owner, value)
+        pair = load2(plan.measures, measure, layout.MEASURE_PAIR)
+        place = pairs.locate(state, record, pair, value)
         until = head
-        if pairs.present(state.pairs, place):
-            known = pairs.number(state.pairs, place)
+        if pairs.present(state, place):
+            known = pairs.number(state, place)
             if known <= time:
                 continue
+            pairs.change(state, place, time)
             # It was first seen later than this late event: from there on it is counted already.
             until = bound(state.arena, address, mask, stride, sequence + 1, sequence + 1, head, known - 1)
         else:
-            store(state.meta, layout.META_PAIRS, load(state.meta, layout.META_PAIRS) + 1)
-        pairs.put(state.pairs, place, owner, value, time)
+            pairs.add(state, record, place, pair, value, time)
         word = load2(plan.measures, measure, layout.MEASURE_WORD)
         for later in range(sequence, until):
             store(
@@ -500,7 +494,6 @@ def insert(
     events: Events,
     track: np.int64,
     record: np.int64,
-    slot: np.int64,
     row: np.int64,
     time: np.int64,
 ) -> bool:
@@ -512,7 +505,7 @@ def insert(
     floor = load(state.records, part + layout.FLOOR)
     head = load(state.records, part + layout.HEAD)
     if head - floor == 1 << (load(state.records, part + layout.RING) & ((1 << layout.RING_SHIFT) - 1)):
-        if not _make_room(state, plan, track, record, slot):
+        if not _make_room(state, plan, track, record):
             return False
         floor = load(state.records, part + layout.FLOOR)
     address = load(state.records, part + layout.RING) >> layout.RING_SHIFT
@@ -549,8 +542,8 @@ def insert(
     if sequence + 1 < head:
         _carry_forward(state, plan, events, track, row, address, mask, sequence + 1, head)
     if load2(plan.tracks, track, layout.TRACK_TALLY_COUNT) > 0:
-        _link_values(state, plan, track, record, slot, address, mask, sequence, head)
-    _count_new_values(state, plan, events, track, slot, row, address, mask, sequence, head)
+        _link_values(state, plan, track, record, address, mask, sequence, head)
+    _count_new_values(state, plan, events, track, record, row, address, mask, sequence, head)
     if load2(plan.tracks, track, layout.TRACK_EXTREMES) > 0:
         if sequence + 1 == head:
             fold_block(state.arena, address, mask + 1, stride, plan.tracks, track, plan.measures, sequence)

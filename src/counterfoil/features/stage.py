@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from counterfoil.errors import LimitError, StorageError
 from counterfoil.events.batch import Bytes, Words
-from counterfoil.features import index, layout, pairs
+from counterfoil.features import index, layout
 from counterfoil.features import stage_kernel as kernel
 from counterfoil.features.addresses import address_of
 from counterfoil.features.planner import StagePlan
@@ -29,8 +29,9 @@ class Shard:
     table: Words
     records: Words
     arena: Words
-    pairs: Words
     meta: Words
+    larger_table: Words | None = None
+    """The index that comes after this one, once that is nearly full: its pages are touched before it is needed."""
 
     @classmethod
     def empty(cls, plan: StagePlan, state_bytes: int) -> Shard:
@@ -42,7 +43,6 @@ class Shard:
             reserve(2 * index.CAPACITY_FIRST),
             reserve(words),
             reserve(words),
-            reserve(pairs.WORDS * pairs.CAPACITY_FIRST),
             meta,
         )
 
@@ -51,19 +51,10 @@ class Shard:
         """How many entities it knows."""
         return int(self.meta[layout.META_ENTITIES])
 
-    @property
-    def pairs_used(self) -> int:
-        """How many pairs its map holds."""
-        return int(self.meta[layout.META_PAIRS])
-
     def room(self, plan: StagePlan) -> int:
         """Return how many more events it can take whatever they bring."""
         entities = min(int(len(self.table) // 2 * index.FILL_MAX), len(self.records) // plan.record_words)
-        room = entities - self.entities
-        if plan.pairs:
-            free = int(len(self.pairs) // pairs.WORDS * pairs.FILL_MAX) - self.pairs_used
-            room = min(room, free // plan.pairs)
-        return room // _NEW_MAX
+        return (entities - self.entities) // _NEW_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +146,23 @@ class Stages:
         ]
 
     def _stay_ahead(self) -> None:
-        """Have the pages touched that records and rings will soon grow into."""
+        """Have the pages touched that records, rings and indexes will soon grow into."""
         self._unseen = 0
         for shard, record_words, records, arena in self._frontiers:
+            if shard.larger_table is None and index.is_nearly_full(shard.table, shard.entities):
+                shard.larger_table = reserve(2 * len(shard.table), dense=True)
+                self._touch(Frontier(shard.larger_table), 0, len(shard.larger_table))
             for frontier, used in (
                 (records, shard.entities * record_words),
                 (arena, int(shard.meta[layout.META_ARENA])),
             ):
                 pages = frontier.next_pages(used)
                 if pages is not None:
-                    self._toucher = self._toucher or ThreadPoolExecutor(1, "pages")
-                    self._toucher.submit(frontier.touch, *pages)
+                    self._touch(frontier, *pages)
+
+    def _touch(self, frontier: Frontier, first: int, last: int) -> None:
+        self._toucher = self._toucher or ThreadPoolExecutor(1, "pages")
+        self._toucher.submit(frontier.touch, first, last)
 
     def _order(self) -> list[int]:
         """Return the directory's rows, costly stages first, so that the last to end is a short one."""
@@ -197,7 +194,7 @@ class Stages:
             raise LimitError(message)
 
     def _make_room(self, events: int) -> None:
-        """See to it that indexes and maps of pairs can take whatever a batch brings.
+        """See to it that indexes can take whatever a batch brings.
 
         How many events there is room for is reckoned once and then counted down: for a single event the reckoning
         would cost more than the event.
@@ -207,12 +204,12 @@ class Stages:
             return
         changed = False
         new = _NEW_MAX * max(events, _ROOM_MIN)
-        for plan, shards in zip(self.plans, self._state, strict=True):
+        for shards in self._state:
             for shard in shards:
-                table = index.with_room(shard.table, shard.entities, new)
-                pair_table = pairs.with_room(shard.pairs, shard.pairs_used, new * plan.pairs)
-                changed |= table is not shard.table or pair_table is not shard.pairs
-                shard.table, shard.pairs = table, pair_table
+                table = index.with_room(shard.table, shard.entities, new, shard.larger_table)
+                if table is not shard.table:
+                    shard.table, shard.larger_table = table, None
+                    changed = True
         if changed:
             self._fill_directory()
         self._room = min(
@@ -236,7 +233,6 @@ class Stages:
                 row[kernel.TABLE], row[kernel.TABLE_WORDS] = address_of(shard.table), len(shard.table)
                 row[kernel.RECORDS], row[kernel.RECORDS_WORDS] = address_of(shard.records), len(shard.records)
                 row[kernel.ARENA], row[kernel.ARENA_WORDS] = address_of(shard.arena), len(shard.arena)
-                row[kernel.PAIRS], row[kernel.PAIRS_WORDS] = address_of(shard.pairs), len(shard.pairs)
                 row[kernel.META], row[kernel.META_WORDS] = address_of(shard.meta), len(shard.meta)
                 row[kernel.RECORD_WORDS] = plan.record_words
                 row[kernel.READ_KEY], row[kernel.FEED_KEY] = keys
@@ -262,7 +258,6 @@ class Stages:
                 arrays[f"{prefix}/table"] = shard.table
                 arrays[f"{prefix}/records"] = shard.records[: shard.entities * plan.record_words]
                 arrays[f"{prefix}/arena"] = shard.arena[: int(shard.meta[layout.META_ARENA])]
-                arrays[f"{prefix}/pairs"] = shard.pairs
                 arrays[f"{prefix}/meta"] = shard.meta
         return arrays
 
@@ -280,16 +275,16 @@ class Stages:
         for plan, shards in zip(self.plans, self._state, strict=True):
             for place, shard in enumerate(shards):
                 fresh = Shard.empty(plan, self._state_bytes)
-                for name in ("table", "records", "arena", "pairs", "meta"):
+                for name in ("table", "records", "arena", "meta"):
                     stored = arrays.get(f"{plan.name}/{place}/{name}")
                     if stored is None:
                         message = f"the snapshot lacks {plan.name}/{place}/{name}"
                         raise StorageError(message)
-                    if name in ("table", "pairs"):
+                    if name == "table":
                         setattr(fresh, name, reserve(len(stored), dense=True))
                     getattr(fresh, name)[: len(stored)] = stored
                 shard.table, shard.records, shard.arena = fresh.table, fresh.records, fresh.arena
-                shard.pairs, shard.meta = fresh.pairs, fresh.meta
+                shard.meta = fresh.meta
         self._room = 0
         self._follow_growth()
         self._fill_directory()

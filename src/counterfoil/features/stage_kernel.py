@@ -36,16 +36,15 @@ DIVISORS = 10
 TABLE, TABLE_WORDS = 11, 12
 RECORDS, RECORDS_WORDS = 13, 14
 ARENA, ARENA_WORDS = 15, 16
-PAIRS, PAIRS_WORDS = 17, 18
-META, META_WORDS = 19, 20
-RECORD_WORDS = 21
-READ_KEY = 22
+META, META_WORDS = 17, 18
+RECORD_WORDS = 19
+READ_KEY = 20
 """Row of the keys under which events are judged."""
-FEED_KEY = 23
+FEED_KEY = 21
 """Row of the keys under which events enter; the same row for nearly every stage."""
-SHARD = 24
-SHARDS = 25
-DIRECTORY_COLUMNS = 26
+SHARD = 22
+SHARDS = 23
+DIRECTORY_COLUMNS = 24
 
 KINDS_MAX = 64
 """Event kinds of a detector."""
@@ -53,9 +52,9 @@ _ADDRESSES = 4096
 """Where the addresses of window edges begin in the scratch array, behind their places: more than a track can have."""
 
 # How many events ahead each line is asked for: the index first, then the record it points to, then the rings.
-_AHEAD_INDEX = 12
-_AHEAD_RECORD = 8
-_AHEAD_RINGS = 4
+_AHEAD_INDEX = 18
+_AHEAD_RECORD = 11
+_AHEAD_RINGS = 5
 _LINE = 8
 """Words a cache line."""
 _COPIED = 32 * _LINE
@@ -106,7 +105,6 @@ def run_stages(directory: Words, first: int, last: int, events: Events, lateness
             nb.carray(words_at(d[RECORDS]), (d[RECORDS_WORDS],)),
             nb.carray(words_at(d[ARENA]), (d[ARENA_WORDS],)),
             nb.carray(floats_at(d[ARENA]), (d[ARENA_WORDS],)),
-            nb.carray(words_at(d[PAIRS]), (d[PAIRS_WORDS],)),
             nb.carray(words_at(d[META]), (d[META_WORDS],)),
         )
         done = _run_shard(
@@ -163,13 +161,12 @@ def _run_shard(
         if not same_key:
             concerns |= _concerns(load2(events.keys, feed_key, row), shard, shards) & feeds
         active += np.int64(concerns)
-    table_mask = (state.table.shape[0] >> 1) - 1
     for step in range(active + _AHEAD_INDEX):
         if step < active:
             row = load(rows, step)
-            prefetch(state.table, 2 * (load2(events.keys, read_key, row) & table_mask))
+            prefetch(state.table, index.place_of(state.table, load2(events.keys, read_key, row)))
             if not same_key:
-                prefetch(state.table, 2 * (load2(events.keys, feed_key, row) & table_mask))
+                prefetch(state.table, index.place_of(state.table, load2(events.keys, feed_key, row)))
         ahead = step - (_AHEAD_INDEX - _AHEAD_RECORD)
         if 0 <= ahead < active:
             row = load(rows, ahead)
@@ -222,7 +219,7 @@ def _run_shard(
                     mask = load2(plan.tracks, track, layout.TRACK_MASK)
                     if mask >= 0 and load2(events.inputs, mask, row) == 0:
                         continue
-                    if not insert(state, plan, events, track, feed_record, feed_slot, row, time):
+                    if not insert(state, plan, events, track, feed_record, row, time):
                         return False
             if column < 0 or read_slot < 0:
                 continue
@@ -248,13 +245,12 @@ def _run_shard(
                     start + count,
                     asked,
                     record,
-                    read_slot,
                     time,
                     row,
                     column,
                     places,
                 )
-    return True
+    return load(state.meta, layout.META_FULL) == 0
 
 
 _ABSENT = -1
@@ -314,6 +310,18 @@ def _prefetch_new(state: State, words: np.int64) -> None:
 
 
 @nb.njit(inline="always")
+def _prefetch_value(state: State, record: np.int64, pair: np.int64, value: np.int64) -> None:
+    """Ask for the entry of one of an entity's values, and for how many there are."""
+    block = load(state.records, record + layout.RECORD_VALUES)
+    if block != 0:
+        address = block >> layout.RING_SHIFT
+        place = pairs.place_of(address, block & ((1 << layout.RING_SHIFT) - 1), pair, value)
+        prefetch(state.arena, address)
+        prefetch(state.arena, place)
+        prefetch(state.arena, place + pairs.WORDS - 1)
+
+
+@nb.njit(inline="always")
 def _prefetch_rings(
     state: State, plan: Plan, events: Events, slot: np.int64, record_words: np.int64, row: np.int64
 ) -> None:
@@ -361,6 +369,7 @@ def _prefetch_rings(
             prefetch(state.arena, entry(address, mask, stride, sequence))
             if sequence == head - 1:
                 continue
+            prefetch(state.arena, entry(address, mask, stride, sequence + 1))
             place = entry(address, mask, stride, sequence - 1)
             words = load2(plan.edges, edge_first + edge, layout.EDGE_WORDS)
             for word in range(0, words, _LINE):
@@ -372,8 +381,7 @@ def _prefetch_rings(
                 pair = load2(plan.measures, measure, layout.MEASURE_PAIR)
                 if pair >= 0:
                     value = load2(events.inputs, load2(plan.measures, measure, layout.MEASURE_INPUT), row)
-                    place = pairs.place_of(pairs.owner_of(slot, pair), value, (state.pairs.shape[0] >> 2) - 1)
-                    prefetch(state.pairs, 4 * place)
+                    _prefetch_value(state, record, pair, value)
             first = load2(plan.tracks, track, layout.TRACK_TALLIES)
             for tally in range(first, first + load2(plan.tracks, track, layout.TRACK_TALLY_COUNT)):
                 pair = load2(plan.tallies, tally, layout.TALLY_PAIR)
@@ -383,8 +391,7 @@ def _prefetch_rings(
                         load2(plan.measures, load2(plan.tallies, tally, layout.TALLY_MEASURE), layout.MEASURE_INPUT),
                         row,
                     )
-                    place = pairs.place_of(pairs.owner_of(slot, pair), value, (state.pairs.shape[0] >> 2) - 1)
-                    prefetch(state.pairs, 4 * place)
+                    _prefetch_value(state, record, pair, value)
 
 
 @nb.njit(inline="always")
@@ -439,7 +446,6 @@ def _answer(
     last: np.int64,
     asked: np.int64,
     record: np.int64,
-    slot: np.int64,
     time: np.int64,
     row: np.int64,
     column: np.int64,
@@ -544,7 +550,6 @@ def _answer(
                 events,
                 operation,
                 record,
-                slot,
                 address,
                 mask,
                 stride,
@@ -559,7 +564,7 @@ def _answer(
             )
         elif code == layout.FREQUENCY:
             _answer_frequency(
-                state, plan, events, operation, record, slot, address, mask, stride, low, high, head, floor, row, column
+                state, plan, events, operation, record, address, mask, stride, low, high, head, floor, row, column
             )
         elif load(state.arena, high_at) != layout.TIME_NONE:
             if code == layout.SPEED and operation > first and _same_way(plan, operation):
@@ -704,7 +709,6 @@ def _move_tally(
     plan: Plan,
     tally: np.int64,
     record: np.int64,
-    slot: np.int64,
     address: np.int64,
     mask: np.int64,
     stride: np.int64,
@@ -717,12 +721,12 @@ def _move_tally(
         store(state.records, word, floor + 1)
     while load(state.records, word) < low:
         at = entry(address, mask, stride, load(state.records, word))
-        leave(state, plan, tally, word, slot, at)
+        leave(state, plan, tally, record, word, at)
         store(state.records, word, load(state.records, word) + 1)
     while load(state.records, word) > low:
         store(state.records, word, load(state.records, word) - 1)
         at = entry(address, mask, stride, load(state.records, word))
-        enter(state, plan, tally, word, slot, at)
+        enter(state, plan, tally, record, word, at)
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
@@ -732,7 +736,6 @@ def _answer_distinct(
     events: Events,
     operation: np.int64,
     record: np.int64,
-    slot: np.int64,
     address: np.int64,
     mask: np.int64,
     stride: np.int64,
@@ -747,7 +750,7 @@ def _answer_distinct(
     tally = load2(plan.operations, operation, layout.OPERATION_TALLY)
     store2(events.output_nulls, output, column, 0)
     if high == head:
-        _move_tally(state, plan, tally, record, slot, address, mask, stride, low, floor)
+        _move_tally(state, plan, tally, record, address, mask, stride, low, floor)
         store2(
             events.outputs,
             output,
@@ -779,7 +782,6 @@ def _answer_frequency(
     events: Events,
     operation: np.int64,
     record: np.int64,
-    slot: np.int64,
     address: np.int64,
     mask: np.int64,
     stride: np.int64,
@@ -806,10 +808,10 @@ def _answer_frequency(
     count = np.int64(0)
     if lifetime or high == head:
         if not lifetime:
-            _move_tally(state, plan, tally, record, slot, address, mask, stride, low, floor)
-        place = pairs.locate(state.pairs, pairs.owner_of(slot, load2(plan.tallies, tally, layout.TALLY_PAIR)), value)
-        if pairs.present(state.pairs, place):
-            count = pairs.number(state.pairs, place)
+            _move_tally(state, plan, tally, record, address, mask, stride, low, floor)
+        place = pairs.locate(state, record, load2(plan.tallies, tally, layout.TALLY_PAIR), value)
+        if pairs.present(state, place):
+            count = pairs.number(state, place)
         if high < head:
             count -= occurrences(state.arena, address, mask, stride, word, high, head, value)
     else:

@@ -34,11 +34,9 @@ class State(NamedTuple):
     """The index: key to slot."""
     records: Words
     arena: Words
-    """All rings."""
+    """All rings, and blocks of values."""
     arena_float: Floats
     """The same memory as floats."""
-    pairs: Words
-    """The map from entity and value to a number."""
     meta: Words
     """Its counters."""
 
