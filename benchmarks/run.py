@@ -38,6 +38,7 @@ BENCHMARKS = (
     "kafka_compare",
     "spark_payments",
     "flink_payments",
+    "engine_restart",
 )
 """In the order of the table."""
 
