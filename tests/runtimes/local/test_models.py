@@ -270,7 +270,11 @@ def test_a_model_of_another_version_of_the_detector_serves_with_a_warning(folder
     with capture_logs() as logs, LocalRuntime(config(folder), DETECTOR) as runtime:
         assert runtime._models is not None
         promote(folder, 4)
-        assert runtime._models.poll() or runtime._models.lineup()[0].reference == "sample@4"  # type: ignore[union-attr]
+        # Its own thread looks at the registry: another look beside it would use the connection of that thread.
+        until = time.monotonic() + 60
+        while (serving := runtime._models.lineup()[0]) is None or serving.reference != "sample@4":
+            assert time.monotonic() < until
+            time.sleep(0.01)
     warnings = [each for each in logs if "another version of the detector" in each["event"]]
     assert [(each["model"], each["trained_on"], each["detector"]) for each in warnings] == [
         ("sample@4", "sample@before", DETECTOR.version)
