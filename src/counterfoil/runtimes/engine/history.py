@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from counterfoil.errors import InputError
 from counterfoil.observability import get_logger
-from counterfoil.runtimes.engine.java_client import own_settings
+from counterfoil.runtimes.engine.java_client import PREFIX, own_settings
 from counterfoil.runtimes.engine.job import position_of
 
 if TYPE_CHECKING:
@@ -57,6 +58,24 @@ def check_history(config: RunConfig, since: Mapping[int, int], splits: Splits) -
             _log.warning("the source has deleted a part of the history", begins=splits.name(low).decode())
 
 
+def check_source(config: RunConfig) -> None:
+    """Look whether the source's topics are there, before an engine spends minutes on finding out that they are not.
+
+    Raises
+    ------
+    InputError
+        If the cluster does not answer, or has no such topic.
+    """
+    if config.source.type != "kafka" or any(name.startswith(PREFIX) for name in config.source.properties):
+        # Only Java's client has all it takes to reach the cluster.
+        return
+    try:
+        importlib.import_module("confluent_kafka")
+    except ImportError:
+        return
+    bounds_of(config.source)
+
+
 def bounds_of(source: SourceConfig) -> dict[tuple[str, int], tuple[int, int]]:
     """Return the first offset that each partition of the source's topics has, and the one behind its last.
 
@@ -70,7 +89,7 @@ def bounds_of(source: SourceConfig) -> dict[tuple[str, int], tuple[int, int]]:
     kafka = require_kafka()
     assert source.servers is not None
     settings = client_settings(source.servers, own_settings(source.properties))
-    client = kafka.Consumer({**settings, "group.id": "counterfoil-look", "enable.auto.commit": False})
+    client = kafka.Consumer({**settings, "group.id": "counterfoil-look", "enable.auto.commit": False, "log_level": 0})
     found: dict[tuple[str, int], tuple[int, int]] = {}
     try:
         for topic in source.topics:
