@@ -17,15 +17,21 @@ def _checkpoint(folder: Path, name: str, age: int) -> Path:
     return path.parent
 
 
-def test_the_newest_checkpoint_is_gone_on_from_and_older_attempts_are_removed(tmp_path: Path) -> None:
-    folder = StateFolder(tmp_path)
+@pytest.mark.parametrize("relative", [False, True])
+def test_the_newest_checkpoint_is_gone_on_from_and_older_attempts_are_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, relative: bool
+) -> None:
+    (tmp_path / "a state").mkdir()
+    monkeypatch.chdir(tmp_path)
+    tmp_path = tmp_path / "a state"
+    folder = StateFolder(Path("a state") if relative else tmp_path)
     assert folder.newest() is None
     old = _checkpoint(tmp_path, "checkpoints/one/chk-9", 50)
     new = _checkpoint(tmp_path, "checkpoints/two/chk-3", 10)
     stopped = _checkpoint(tmp_path, "savepoints/savepoint-1", 20)
     (tmp_path / "checkpoints" / "two" / "chk-4").mkdir()
     newest = folder.newest()
-    assert newest == new.as_uri()
+    assert newest == f"file://{new}"
     folder.forget_before(newest)
     assert new.exists()
     assert not old.exists()
@@ -59,3 +65,14 @@ def test_lines_of_finished_files_alone_are_put_together_in_order(tmp_path: Path)
 def test_lines_without_positions_stay_as_they_are() -> None:
     assert in_order(b"") == b""
     assert in_order(b'{"records":3}\n{"records":1}\n') == b'{"records":3}\n{"records":1}\n'
+
+
+def test_a_new_generation_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    _checkpoint(tmp_path, "checkpoints/one/chk-9", 50)
+    folder = StateFolder(tmp_path, 1)
+    assert folder.newest() is None
+    second = _checkpoint(tmp_path / "generation-1", "checkpoints/two/chk-1", 10)
+    assert folder.newest() == f"file://{second}"
+    folder.forget_before(folder.newest())
+    assert second.exists()
+    assert not (tmp_path / "checkpoints").exists()

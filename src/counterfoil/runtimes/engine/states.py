@@ -74,13 +74,10 @@ def check_state(path: Path, job: JobState, place: str, renew: Renew | None = Non
     StorageError
         If the job cannot go on in it.
     """
-    try:
-        known = msgspec.json.decode(path.read_bytes(), type=JobState)
-    except FileNotFoundError:
+    known = read_state(path)
+    if known is None:
         _write(path, job)
         return job
-    except (OSError, msgspec.DecodeError) as error:
-        raise StorageError(f"{path}: cannot be read: {error}; choose another checkpoint") from None
     if known.key != job.key:
         raise StorageError(f"{place}: was made with another secret; give that one, or another checkpoint")
     reason = _change(known, job)
@@ -113,6 +110,22 @@ def check_state(path: Path, job: JobState, place: str, renew: Renew | None = Non
         _write(path, fresh)
         return fresh
     return known
+
+
+def read_state(path: Path) -> JobState | None:
+    """Return what stands beside a checkpoint; None where nothing does.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be read.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=JobState)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        raise StorageError(f"{path}: cannot be read: {error}; choose another checkpoint") from None
 
 
 def _change(known: JobState, job: JobState) -> str | None:

@@ -15,6 +15,20 @@ _ENDED_FILE = "ended.json"
 _METADATA = "_metadata"
 
 
+_SCHEME = "file://"
+
+
+def address_of(path: Path) -> str:
+    """Return a path as Flink takes it: absolute, and every character as it is.
+
+    Examples
+    --------
+    >>> address_of(Path("/var/a b"))
+    'file:///var/a b'
+    """
+    return f"{_SCHEME}{path.resolve().as_posix()}"
+
+
 @dataclass(frozen=True, slots=True)
 class StateFolder:
     """A folder that this process can read.
@@ -55,7 +69,7 @@ class StateFolder:
     @property
     def address(self) -> str:
         """The folder of this generation as an address."""
-        return self.own.resolve().as_uri()
+        return address_of(self.own)
 
     def newest(self) -> str | None:
         """Return the checkpoint or savepoint to go on from; None where there is none."""
@@ -64,7 +78,7 @@ class StateFolder:
         if not found:
             return None
         # A checkpoint is complete with its metadata, which is written last.
-        return max(found, key=lambda each: each.stat().st_mtime_ns).parent.resolve().as_uri()
+        return address_of(max(found, key=lambda each: each.stat().st_mtime_ns).parent)
 
     def forget_before(self, newest: str | None) -> None:
         """Remove what former generations and earlier attempts left and nobody goes on from."""
@@ -72,8 +86,10 @@ class StateFolder:
             StateFolder(self.path, former).forget()
         if newest is None:
             return
-        kept = Path(newest.removeprefix("file://"))
-        for each in [*self.own.glob("checkpoints/*"), *self.own.glob("savepoints/*")]:
+        kept = Path(newest.removeprefix(_SCHEME))
+        # Absolute, as what is kept is: a relative path is equal to none, and everything would go.
+        own = self.own.resolve()
+        for each in [*own.glob("checkpoints/*"), *own.glob("savepoints/*")]:
             if each != kept and each not in kept.parents:
                 shutil.rmtree(each, ignore_errors=True)
 
@@ -84,7 +100,7 @@ class StateFolder:
 
     def lines_folder(self, name: str) -> str:
         """Return where lines of a name are gathered, as an address."""
-        return (self.own / "lines" / name).resolve().as_uri()
+        return address_of(self.own / "lines" / name)
 
     def lines(self, name: str) -> bytes:
         """Return what was gathered, in the order of input positions."""

@@ -26,7 +26,7 @@ from counterfoil.runtimes.engine.history import check_source, from_history
 from counterfoil.runtimes.engine.job import Job
 from counterfoil.runtimes.engine.results import Result, Splits
 from counterfoil.runtimes.engine.runs import ends, job_of, summary_of
-from counterfoil.runtimes.engine.states import JobState, check_state
+from counterfoil.runtimes.engine.states import JobState, check_state, read_state
 from counterfoil.runtimes.local.summary import RunSummary
 from counterfoil.runtimes.spark.gaps import check_gaps
 from counterfoil.runtimes.spark.generations import checkpoint_of, forget_before, renewed
@@ -76,7 +76,7 @@ class SparkRuntime:
         session: SparkSession | None = None,
         on_batch: Callable[[int, Sequence[Result]], None] | None = None,
     ) -> None:
-        self.config = config
+        self.config = _with_fixed(config)
         self.detector = detector or load_detector(config.detector, dict(config.parameters))
         check_gaps(self.detector, config)
         self._jars, self._session, self._on_batch = tuple(jars), session, on_batch
@@ -237,6 +237,16 @@ class SparkRuntime:
         if self._spark_log is not None:
             self._told, where = True, f"; Spark's own log is {self._spark_log}"
         return StorageError(f"spark: the query ended: {reason}{where}")
+
+
+def _with_fixed(config: RunConfig) -> RunConfig:
+    """Return a run with as many tasks as its checkpoint fixes, where the settings leave that open."""
+    place = config.state.folder
+    if config.spark.partitions is not None or place is None or ("://" in place and not place.startswith("file://")):
+        return config
+    known = read_state(Path(place.removeprefix("file://")) / JOB_FILE)
+    fixed = None if known is None else known.engine.get("spark.partitions")
+    return config if fixed is None else replace(config, spark=replace(config.spark, partitions=fixed))
 
 
 def _spark_log_of(config: RunConfig) -> Path | None:
