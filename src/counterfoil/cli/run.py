@@ -272,7 +272,10 @@ def _carry(config: RunConfig, summary_json: Path | None, quiet: bool) -> None:
         summary = carry(config, stopped, quiet)
         if summary_json is not None:
             _write_summary(summary_json, summary)
-        if not quiet:
+        if not quiet and config.runtime == Engine.FLINK and summary.stopped:
+            # Its own counts are put together at the end of the input, which was not reached.
+            messages().print(f"[yellow]stopped after {summary.seconds:,.1f} s; the same command goes on from here[/]")
+        elif not quiet:
             _print_summary(summary, None)
         return
     with ExitStack() as opened:

@@ -31,6 +31,18 @@ def test_a_run_without_a_master_is_on_this_machine() -> None:
     assert found["spark.ui.enabled"] == "false"
 
 
+def test_what_is_submitted_has_nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = written(submit_command(parse_config(config()), Path("run.yaml"), []))
+    assert "spark.sql.shuffle.partitions=3" in words
+    for own in ("127.0.0.1", "--master", "spark.driver.memory", "spark.ui.enabled"):
+        assert own not in words
+    # Nor has the driver that it starts, wherever that is.
+    for name in ("SPARK_ENV_LOADED", "PYSPARK_GATEWAY_PORT"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "1")
+            assert master_of(parse_config(config())) is None
+
+
 def test_what_counterfoil_depends_on_cannot_be_set() -> None:
     settled = parse_config(config(properties={"spark.sql.shuffle.partitions": 7}))
     with pytest.raises(ConfigurationError, match=r"spark\.partitions"):

@@ -60,11 +60,12 @@ def master_of(config: RunConfig) -> str | None:
     """Return Spark's master; None where the one who submits says it."""
     if config.spark.master is not None:
         return config.spark.master
-    # Set by spark-submit, in whose hands the driver then is.
-    return None if "SPARK_ENV_LOADED" in os.environ else f"local[{config.limits.threads},{RETRIES}]"
+    # Set by spark-submit, and by what starts a driver's Python on a cluster: in their hands the driver then is.
+    submitted = os.environ.keys() & {"SPARK_ENV_LOADED", "PYSPARK_GATEWAY_PORT"}
+    return None if submitted else f"local[{config.limits.threads},{RETRIES}]"
 
 
-def settings(config: RunConfig, jars: Sequence[Path]) -> dict[str, str]:
+def settings(config: RunConfig, jars: Sequence[Path], submitted: bool = False) -> dict[str, str]:
     """Return the settings of a session.
 
     Parameters
@@ -73,6 +74,8 @@ def settings(config: RunConfig, jars: Sequence[Path]) -> dict[str, str]:
         The run.
     jars
         Archives beyond Spark's own: those of its Kafka source.
+    submitted
+        Whether they are for ``spark-submit``: what suits this machine alone is left out then.
 
     Raises
     ------
@@ -100,7 +103,7 @@ def settings(config: RunConfig, jars: Sequence[Path]) -> dict[str, str]:
     }
     if jars:
         found["spark.jars"] = ",".join(str(path) for path in jars)
-    master = master_of(config)
+    master = config.spark.master if submitted else master_of(config)
     if master is not None and master.startswith("local"):
         found |= {
             "spark.ui.enabled": "false",

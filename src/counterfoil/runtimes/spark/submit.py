@@ -33,7 +33,7 @@ def submit_command(config: RunConfig, path: Path, jars: Sequence[Path], argument
     words = ["spark-submit", "--name", f"counterfoil {config.detector}"]
     if config.spark.master is not None:
         words += ["--master", config.spark.master]
-    found = settings(config, ())
+    found = settings(config, (), submitted=True)
     # Passed on by the settings themselves: what the user puts there may be secret.
     for name, value in sorted(found.items()):
         if name not in config.spark.properties:
