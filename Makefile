@@ -37,6 +37,7 @@ $(STAMP): requirements/dev.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(LOCKED) requirements/dev.txt
 	@$(INSTALL) --no-build-isolation --no-deps --editable .
+	@$(BIN)/python -m compileall -q src  # a start where nothing may be written beside the source is 0.2 s shorter
 	@touch $@
 
 $(BENCH_STAMP): $(STAMP) requirements/bench.txt
