@@ -112,7 +112,7 @@ class Job:
         words += ["--dead-letters-to", url(self.letters), "--state", str(self.folder / "state")]
         return [*words, "--shards", str(self.shards), "--threads", "2", str(self.folder / "run.yaml")]
 
-    def start(self, on: str = "spark") -> Run:
+    def start(self, on: str = "spark", *more: str) -> Run:
         limits = {"batch_events": 100} if on == "spark" else {}
         settings = {"detector": "sample", "spark": {"micro_batch_events": 400}, "limits": limits}
         (self.folder / "run.yaml").write_text(json.dumps(settings))
@@ -120,7 +120,7 @@ class Job:
         environment = {**os.environ, "COUNTERFOIL_FIXED_CLOCK": str(CLOCK)}
         with log.open("ab") as file:
             process = subprocess.Popen(
-                self.words(on), cwd=ROOT, env=environment, stdout=file, stderr=file, start_new_session=True
+                [*self.words(on), *more], cwd=ROOT, env=environment, stdout=file, stderr=file, start_new_session=True
             )
         return Run(process, log)
 
@@ -193,3 +193,26 @@ def test_kills_change_nothing(jobs: Callable[[str, int], Job], shards: int) -> N
     # Nothing is left to do, and nothing is written a second time.
     assert job.start().end() == 0
     assert job.decided() == local.decided()
+
+
+ANEW = DEFINITION.replace("over: 24h", "over: 25h").replace("spend_24h", "spend_25h").replace("usual_24h", "usual_25h")
+
+
+def test_state_is_made_anew_from_the_topic(kafka: Broker, tmp_path: Path, compiled: None) -> None:
+    """A detector that cannot take the state over has the history of the source; what was decided stands."""
+    lines, source = sample_lines(2_000), kafka.topic("events")
+    jobs = {on: Job(kafka, tmp_path / on, source, 1) for on in ("local", "spark")}
+    for events, definition in ((lines[:1_000], DEFINITION), (lines[1_000:], ANEW)):
+        kafka.produce(source, events)
+        for on, job in jobs.items():
+            job.definition.write_text(definition)
+            # The first time there is nothing to accept.
+            assert job.start(on, "--accept-detector").end() == 0, (job.folder / "log").read_text(errors="replace")[
+                -3000:
+            ]
+    local, spark = jobs["local"], jobs["spark"]
+    assert len(local.decided()) > 1_000
+    assert spark.decided() == local.decided()
+    assert spark.output.read_bytes() == local.output.read_bytes()
+    assert spark.alerted() == local.alerted()
+    assert spark.lettered() == local.lettered()
