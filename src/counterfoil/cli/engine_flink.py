@@ -21,11 +21,12 @@ def carry_on_flink(config: RunConfig, stopped: threading.Event, quiet: bool) -> 
     from counterfoil.runtimes.flink.session import require_flink
 
     require_flink()
-    from counterfoil.cli.engines import jars_of
+    from counterfoil.cli.engines import jars_of, tell_first_start
     from counterfoil.observability import configure_logs
     from counterfoil.runtimes.flink.runtime import FlinkRuntime
 
     configure_logs(config.log.level, config.log.format)
     own = "pipeline.jars" in config.flink.properties
     jars = jars_of("flink", quiet) if uses_kafka(config) and not own else []
+    tell_first_start(quiet)
     return FlinkRuntime(config, jars=jars).run(stopped)

@@ -33,6 +33,16 @@ def jars_of(engine: str, quiet: bool = False) -> list[Path]:
     return sorted(library(engine, report).glob("*.jar"))
 
 
+def tell_first_start(quiet: bool) -> None:
+    """Say so where workers have to compile kernels: nothing moves meanwhile."""
+    from counterfoil.cli.warming import FIRST_START, first_start
+    from counterfoil.compiled import load_compiler
+
+    load_compiler()
+    if not quiet and first_start():
+        messages().print(f"[dim]{FIRST_START}[/]")
+
+
 def carry_on_spark(config: RunConfig, stopped: threading.Event, quiet: bool) -> RunSummary:
     """Run on Spark."""
     from counterfoil.runtimes.spark.session import require_spark
@@ -44,6 +54,7 @@ def carry_on_spark(config: RunConfig, stopped: threading.Event, quiet: bool) -> 
     configure_logs(config.log.level, config.log.format)
     resolved = {"spark.jars", "spark.jars.packages"} & config.spark.properties.keys()
     jars = jars_of("spark", quiet) if needs_kafka(config) and not resolved else []
+    tell_first_start(quiet)
     return SparkRuntime(config, jars=jars).run(stopped)
 
 
