@@ -9,7 +9,7 @@ import pytest
 from counterfoil.config import RunConfig, parse_config
 from counterfoil.errors import InputError
 from counterfoil.runtimes.engine import history
-from counterfoil.runtimes.engine.history import check_history, check_source, from_history
+from counterfoil.runtimes.engine.history import check_history, check_topics, from_history
 from counterfoil.runtimes.engine.job import position_of
 from counterfoil.runtimes.engine.results import Splits
 
@@ -53,6 +53,6 @@ def test_a_cluster_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPa
     pytest.importorskip("confluent_kafka")
     monkeypatch.setattr(history, "_ANSWER_SECONDS", 1.0)
     with pytest.raises(InputError, match="localhost:1 does not say"):
-        check_source(config())
+        check_topics(config())
     # Java's settings may be what it takes to reach it.
-    check_source(config(properties={"kafka.security.protocol": "SSL"}))
+    check_topics(config(properties={"kafka.security.protocol": "SSL"}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -58,22 +58,45 @@ def check_history(config: RunConfig, since: Mapping[int, int], splits: Splits) -
             _log.warning("the source has deleted a part of the history", begins=splits.name(low).decode())
 
 
-def check_source(config: RunConfig) -> None:
-    """Look whether the source's topics are there, before an engine spends minutes on finding out that they are not.
+def check_topics(config: RunConfig) -> None:
+    """Look whether all topics are there, before an engine spends minutes on finding out that they are not.
 
     Raises
     ------
     InputError
-        If the cluster does not answer, or has no such topic.
+        If the source's cluster does not answer, or has no such topic.
+    StorageError
+        If that of the outputs does not.
     """
-    if config.source.type != "kafka" or any(name.startswith(PREFIX) for name in config.source.properties):
-        # Only Java's client has all it takes to reach the cluster.
-        return
     try:
         importlib.import_module("confluent_kafka")
     except ImportError:
         return
-    bounds_of(config.source)
+    if config.source.type == "kafka" and _reachable(config.source.properties):
+        bounds_of(config.source)
+    sinks = [sink for sink in config.sinks if sink.type == "kafka"]
+    if not sinks:
+        return
+    servers = sinks[0].servers or config.source.servers
+    own = sinks[0].properties or (config.source.properties if servers == config.source.servers else {})
+    if servers is not None and _reachable(own):
+        _check_outputs(servers, own, [sink.topic for sink in sinks if sink.topic])
+
+
+def _reachable(properties: Mapping[str, str]) -> bool:
+    """Return whether our own client has what it takes to reach a cluster: some of it may be Java's alone."""
+    return not any(name.startswith(PREFIX) for name in properties)
+
+
+def _check_outputs(servers: str, properties: Mapping[str, str], topics: Sequence[str]) -> None:
+    from counterfoil.connectors.kafka_sink import KafkaWriter  # noqa: PLC0415 - an extra
+
+    writer = KafkaWriter(servers, properties, None)
+    try:
+        writer.open()
+        writer.check_topics(topics)
+    finally:
+        writer.close()
 
 
 def bounds_of(source: SourceConfig) -> dict[tuple[str, int], tuple[int, int]]:

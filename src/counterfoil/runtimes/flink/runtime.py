@@ -22,7 +22,7 @@ from counterfoil.connectors.line_output import LineOutput
 from counterfoil.detector_file import load_detector
 from counterfoil.errors import ConfigurationError, CounterfoilError, InputError, StorageError
 from counterfoil.observability import get_logger
-from counterfoil.runtimes.engine.history import check_source, from_history
+from counterfoil.runtimes.engine.history import check_topics, from_history
 from counterfoil.runtimes.engine.job import Job
 from counterfoil.runtimes.engine.results import Splits
 from counterfoil.runtimes.engine.runs import ends, job_of, summary_of
@@ -81,7 +81,7 @@ class FlinkRuntime:
         stopped = stopped or threading.Event()
         began = time.monotonic()
         if self.config.flink.address is None:
-            check_source(self.config)
+            check_topics(self.config)
         with ExitStack() as opened:
             place = self.config.state.folder
             if place is not None and "://" in place and not place.startswith("file://"):

@@ -22,7 +22,7 @@ from counterfoil.detector_file import load_detector
 from counterfoil.errors import ConfigurationError, CounterfoilError, InputError, StorageError
 from counterfoil.runtimes.engine.blob import decode, kind_of
 from counterfoil.runtimes.engine.episodes import ALERTS
-from counterfoil.runtimes.engine.history import check_source, from_history
+from counterfoil.runtimes.engine.history import check_topics, from_history
 from counterfoil.runtimes.engine.job import Job
 from counterfoil.runtimes.engine.results import Result, Splits
 from counterfoil.runtimes.engine.runs import ends, job_of, summary_of
@@ -97,7 +97,7 @@ class SparkRuntime:
         """
         stopped = stopped or threading.Event()
         began = time.monotonic()
-        check_source(self.config)
+        check_topics(self.config)
         if self._session is not None:
             return self._run(self._session, stopped, began)
         self._spark_log = _spark_log_of(self.config)
