@@ -16,8 +16,10 @@ from counterfoil.runtimes.local import messages
 from counterfoil.runtimes.local.ledgers import Standing, moved_offsets
 from counterfoil.runtimes.local.lines import LineEncoder
 from counterfoil.runtimes.local.messages import (
+    Messages,
     OutgoingAlert,
     Parcel,
+    SourceHeaders,
     alert_messages,
     decision_messages,
     letter_messages,
@@ -102,3 +104,41 @@ def test_only_partitions_that_are_owned_move(parcel: Parcel) -> None:
     assert moved_offsets([parcel], standing) == {("in", 0): 220}
     standing.delivered[("in", 0)] = 220
     assert moved_offsets([parcel], standing) == {}
+
+
+def test_headers_that_are_not_made_yet_are_those_that_would_be() -> None:
+    keys, sources = [b"a", b"b", b"c"], [b"in/0/1", b"in/0/2", b"in/1/7"]
+    whole = [[("id", key), ("source", source)] for key, source in zip(keys, sources, strict=True)]
+    headers = SourceHeaders(keys, sources)
+    assert len(headers) == 3
+    assert list(headers) == whole
+    assert [headers[place] for place in range(3)] == whole
+    assert list(headers[1:]) == whole[1:]
+    assert list(headers[:1]) + list(headers[1:]) == whole
+    with pytest.raises(ValueError, match="shorter"):
+        list(SourceHeaders(keys, sources[:2]))
+
+
+def test_messages_are_put_behind_each_other() -> None:
+    def lines(*keys: bytes) -> Messages:
+        return Messages(
+            [b"{}" for _ in keys], list(keys), SourceHeaders(list(keys), [b"in/0/%b" % key for key in keys])
+        )
+
+    letters = Messages([b"x"], [b"4"], [[("id", b"4"), ("source", b"in/0/4"), ("reason", b"type")]])
+    for parts in (
+        [lines(b"1", b"2")],
+        [lines(b"1"), lines(b"2", b"3")],
+        [lines(b"1"), letters],
+        [letters, lines(b"5")],
+    ):
+        found = Messages()
+        for part in parts:
+            found.extend(part)
+        assert found.keys == [key for part in parts for key in part.keys]
+        assert found.values == [value for part in parts for value in part.values]
+        assert list(found.headers) == [header for part in parts for header in part.headers]
+        assert [len(part) for part in parts] == [len(part.headers) for part in parts], "none of them has changed"
+    more = lines(b"5")
+    more.add(b"y", b"6", [("id", b"6")])
+    assert list(more.headers) == [[("id", b"5"), ("source", b"in/0/5")], [("id", b"6")]]

@@ -437,10 +437,7 @@ class Delivery:
             if rows is not None:
                 self._metrics.withheld.inc(len(parcel.records) - len(rows))
             if len(parcel.records) and (rows is None or len(rows)):
-                messages = encode(parcel, rows, sink.encoder)
-                found.values += messages.values
-                found.keys += messages.keys
-                found.headers += messages.headers
+                found.extend(encode(parcel, rows, sink.encoder))
         return found
 
     def _rows(self, parcel: Parcel, standing: Standing) -> Rows | None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
 import numpy as np
@@ -30,19 +31,68 @@ Rows = npt.NDArray[np.int64]
 Header = tuple[str, bytes]
 
 
+class SourceHeaders(Sequence[list[Header]]):
+    """What heads messages that say what they are and where they come from, made one by one when it is asked for.
+
+    Kept ready, it would be three objects a message, which the garbage collector looks through again and again: two
+    thirds of the time that a message takes to be handed to the client library.
+
+    Parameters
+    ----------
+    identifiers, sources
+        Both, for each message.
+    """
+
+    __slots__ = ("identifiers", "sources")
+
+    def __init__(self, identifiers: list[bytes], sources: list[bytes]) -> None:
+        self.identifiers = identifiers
+        self.sources = sources
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @overload
+    def __getitem__(self, place: int) -> list[Header]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> SourceHeaders: ...
+
+    def __getitem__(self, place: int | slice) -> list[Header] | SourceHeaders:
+        if isinstance(place, slice):
+            return SourceHeaders(self.identifiers[place], self.sources[place])
+        return [(IDENTIFIER, self.identifiers[place]), (SOURCE, self.sources[place])]
+
+    def __iter__(self) -> Iterator[list[Header]]:
+        # All of it in C: it runs once a message, between two calls of the client library.
+        return map(list, zip(zip(repeat(IDENTIFIER), self.identifiers), zip(repeat(SOURCE), self.sources), strict=True))
+
+
 @dataclass(slots=True)
 class Messages:
     """Some messages for one topic."""
 
     values: list[bytes] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)
-    headers: list[list[Header]] = field(default_factory=list)
+    headers: list[list[Header]] | SourceHeaders = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.values)
 
+    def extend(self, more: Messages) -> None:
+        """Add others; messages of decisions keep their headers unmade."""
+        ours, theirs = self.headers if len(self) else SourceHeaders([], []), more.headers
+        if isinstance(ours, SourceHeaders) and isinstance(theirs, SourceHeaders):
+            self.headers = SourceHeaders(ours.identifiers + theirs.identifiers, ours.sources + theirs.sources)
+        else:
+            self.headers = [*ours, *theirs]
+        self.values += more.values
+        self.keys += more.keys
+
     def add(self, value: bytes, key: bytes, headers: list[Header]) -> None:
         """Add one."""
+        if isinstance(self.headers, SourceHeaders):
+            self.headers = list(self.headers)
         self.values.append(value)
         self.keys.append(key)
         self.headers.append(headers)
@@ -118,8 +168,7 @@ def single_lines(data: bytes, keys: list[bytes], sources: list[bytes]) -> Messag
     """Return a message for each line, with its key and where it comes from."""
     lines = data.split(b"\n")
     lines.pop()
-    headers = [[(IDENTIFIER, key), (SOURCE, source)] for key, source in zip(keys, sources, strict=True)]
-    return Messages(lines, keys, headers)
+    return Messages(lines, keys, SourceHeaders(keys, sources))
 
 
 def packed_messages(parcel: Parcel, rows: Rows | None, encoder: LineEncoder) -> Messages:

@@ -304,10 +304,7 @@ class TopicOutput:
         found = Messages()
         make = packed_messages if sink.format == "packed" else decision_messages
         for result in results:
-            some = make(result, self._splits)
-            found.values += some.values
-            found.keys += some.keys
-            found.headers += some.headers
+            found.extend(make(result, self._splits))
         return found
 
     def finish(self) -> None:
