@@ -233,6 +233,8 @@ class SparkRuntime:
             return ConfigurationError("source: Spark's Kafka package is missing; see docs/spark.md, or set spark.jars")
         first = next((line for line in reversed(text.splitlines()) if "counterfoil.errors." in line), "")
         reason = first.partition("counterfoil.errors.")[2].partition(": ")[2] or text.splitlines()[0][:500]
+        if isinstance(error, ConnectionError) or type(error).__name__ == "Py4JNetworkError":
+            reason = "its JVM is gone; the same command goes on from the last checkpoint"
         where = ""
         if self._spark_log is not None:
             self._told, where = True, f"; Spark's own log is {self._spark_log}"

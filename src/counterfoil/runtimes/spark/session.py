@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,6 +139,17 @@ def _told_to(log: Path | None) -> Iterator[None]:
         os.close(file)
 
 
+@contextmanager
+def _own_interrupt() -> Iterator[None]:
+    """Keep what is done on Ctrl-C: Spark would have its own, which breaks off in the middle of a call."""
+    former = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, former)
+
+
 def open_session(config: RunConfig, jars: Sequence[Path] = (), log: Path | None = None) -> SparkSession:
     """Return the session of a run; one that is there already is taken as it is.
 
@@ -158,7 +172,9 @@ def open_session(config: RunConfig, jars: Sequence[Path] = (), log: Path | None 
     master = master_of(config)
     if master is not None:
         builder = builder.master(master)
-    with _told_to(log):
+    # It logs at length, with tracebacks, what this program tells in a line.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    with _told_to(log), _own_interrupt():
         session: SparkSession = builder.config(map=_plain(settings(config, jars))).getOrCreate()
     return session
 
