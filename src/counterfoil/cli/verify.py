@@ -10,6 +10,7 @@ import typer
 
 from counterfoil.cli.console import examples, messages, output, write_json
 from counterfoil.cli.options import Follow, Json, SecretEnvironment, State, open_log
+from counterfoil.words import counted
 
 if TYPE_CHECKING:
     from counterfoil.runtimes.local.verification import Verified, Verifier
@@ -30,6 +31,7 @@ def verify(
     """Perform the decisions of a state folder again, beside the run or after it, and count those that differ.
 
     What a model is served is what it would learn from the journal today, bit for bit. The exit code is 1 if not.
+    Each decision is performed by the version of the detector that made it.
     """
     from counterfoil.errors import ConfigurationError
     from counterfoil.runtimes.local.verification import Verifier
@@ -75,9 +77,14 @@ def _advance(verifier: Verifier) -> Verified:
 
 def _print(found: Verified) -> None:
     console = output()
+    if not found.different and not found.decisions:
+        console.print("nothing was checked: the folder holds no decisions", soft_wrap=True)
+        return
     if not found.different:
+        versions = sum(count > 0 for count in found.detectors.values())
+        by = f" by the {versions:,} detector versions that made them" if versions > 1 else ""
         console.print(
-            f"[green]✓[/] {found.decisions:,} decisions performed again, every feature included:"
+            f"[green]✓[/] {counted(found.decisions, 'decision')} performed again{by}, every feature included:"
             " [green]no difference[/]",
             soft_wrap=True,
         )
