@@ -13,6 +13,8 @@ import polars as pl
 import pytest
 
 from counterfoil.__main__ import main
+from counterfoil.connectors.line_output import LineOutput
+from counterfoil.connectors.parquet_output import ParquetOutput
 from counterfoil.detector_file import load_detector
 from tests.cli.conftest import Command, Kept
 
@@ -289,3 +291,19 @@ def test_times_without_a_zone_are_utc_when_told_so(command: Command, tmp_path: P
     if form != "csv":
         result = command("dead-letters", "retry", "--state", state, "--format", form, "--naive-utc", "--json")
         assert json.loads(result.stdout)["decided"] == 1
+
+
+@pytest.mark.parametrize("name", ["out.ndjson", "out.parquet"])
+def test_two_runs_do_not_write_one_file(command: Command, tmp_path: Path, name: str) -> None:
+    source, out = _events(tmp_path / "in.ndjson"), tmp_path / name
+    run = ("run", "--detector", "laundering", "--input", source, "--output", out, "--state")
+    assert command(*run, tmp_path / "one").exit_code == 0
+    written = out.read_bytes()
+    other = ParquetOutput(out) if name.endswith(".parquet") else LineOutput(out)
+    result = command(*run, tmp_path / "two")
+    assert result.exit_code == 1
+    assert "is being written by another run" in result.stderr
+    assert out.read_bytes() == written
+    other.close()
+    assert command(*run, tmp_path / "two").exit_code == 0
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["in.ndjson", "one", name, "two"]

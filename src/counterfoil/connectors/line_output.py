@@ -12,6 +12,7 @@ from pathlib import Path
 
 import xxhash
 
+from counterfoil.connectors.output_lock import lock_output
 from counterfoil.errors import StorageError
 
 TAIL_BYTES = 4_096
@@ -22,7 +23,7 @@ _NO_DISK = (errno.EINVAL, errno.ENOTSUP)
 
 
 class LineOutput:
-    """Appends whole lines to a file.
+    """Appends whole lines to a file, which is locked for others until it is closed.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ class LineOutput:
     Raises
     ------
     StorageError
-        If it cannot be opened.
+        If it cannot be opened, or another run writes it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,6 +43,11 @@ class LineOutput:
         except OSError as error:
             reason = error.strerror or str(error)
             raise StorageError(f"{path}: cannot be written: {reason}; choose another output") from error
+        try:
+            lock_output(self._descriptor, path)
+        except StorageError:
+            self.close()
+            raise
         self.size = os.fstat(self._descriptor).st_size
 
     def truncate(self, size: int) -> None:

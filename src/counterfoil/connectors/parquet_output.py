@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from counterfoil.connectors.output_lock import locked_folder
 from counterfoil.errors import StorageError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class ParquetOutput:
     """Takes tables of one schema and makes one Parquet file of them, as a context manager.
 
     Rows go into parts beside the file first; leaving the context in order joins them, leaving it by an exception
-    removes them and leaves a file that was there before as it was.
+    removes them and leaves a file that was there before as it was. Until then the file is locked for others.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ class ParquetOutput:
     Raises
     ------
     StorageError
-        If nothing can be written there.
+        If nothing can be written there, or another run writes it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,12 +42,19 @@ class ParquetOutput:
         self._waiting: list[pl.DataFrame] = []
         self._waiting_rows = 0
         self._parts = 0
+        self._descriptor = -1
         try:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.mkdir()
+            self._descriptor = locked_folder(self._folder, path)
+            self._clear()
         except OSError as error:
+            self.close()
             reason = error.strerror or str(error)
             raise StorageError(f"{path}: cannot be written: {reason}; choose another output") from error
+
+    def _clear(self) -> None:
+        """Remove what a run that was killed has left."""
+        for each in self._folder.iterdir():
+            each.unlink()
 
     def write(self, frame: pl.DataFrame) -> None:
         """Append the rows of a table. At least one table must come, be it an empty one."""
@@ -75,7 +83,14 @@ class ParquetOutput:
             if kind is None:
                 self._join()
         finally:
+            self.close()
+
+    def close(self) -> None:
+        """Remove the parts and give the file free, without writing it; a second call does nothing."""
+        if self._descriptor >= 0:
             shutil.rmtree(self._folder, ignore_errors=True)
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _join(self) -> None:
         import polars as pl  # noqa: PLC0415

@@ -135,12 +135,12 @@ class LineSink:
         self._output.close()
 
 
-def export_parquet(path: Path, frames: Iterator[pl.DataFrame]) -> int:
+def export_parquet(output: ParquetOutput, frames: Iterator[pl.DataFrame]) -> int:
     """Write decisions as one Parquet file, whole or not at all; return the number of rows."""
     reach("export.write.before")
-    with ParquetOutput(path) as output:
+    with output:
         for frame in frames:
             output.write(frame)
-    sync_folder(path.resolve().parent)
+    sync_folder(output.path.resolve().parent)
     reach("export.write.after")
     return output.rows

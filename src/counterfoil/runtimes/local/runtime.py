@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 
 from counterfoil.config import RunConfig, SinkConfig
+from counterfoil.connectors.parquet_output import ParquetOutput
 from counterfoil.destinations import check_run
 from counterfoil.detector import Detector
 from counterfoil.detector_file import load_detector, write_detector
@@ -148,6 +149,7 @@ class LocalRuntime:
         self._on_group = on_group
         self._latency = LatencyTally()
         self._sinks: list[LineSink] = []
+        self._exports: list[tuple[ParquetOutput, bool]] = []
         self._decoder: JsonDecoder | None = None
         self._calls: SourceRecord | None = None
         self._astray = 0
@@ -278,11 +280,13 @@ class LocalRuntime:
         try:
             with _stop_on_signal(stopped):
                 record, shift = self._resume(feed)
+                self._open_exports()
                 self._open_sinks(record.source)
                 self._open_delivery(record, feed)
                 Pipeline(self._parts()).run(feed, record.source, shift, stopped.is_set)
             self._export(record.source)
         finally:
+            self._close_exports()
             self._close_delivery()
             feed.source.close()
         return self._summary(before, self.store.totals, time.monotonic() - started, stopped.is_set())
@@ -536,12 +540,21 @@ class LocalRuntime:
         if self._on_group is not None:
             self._on_group(report)
 
-    def _export(self, source: int) -> None:
-        """Write the Parquet outputs, whole, from the log."""
+    def _open_exports(self) -> None:
+        """Lock the Parquet outputs, which are written at the end: another run shall not meet them only there."""
         for sink in self.config.sinks:
             if sink.format == "parquet" and sink.path is not None:
-                first = self.store.first_block_of(source)
-                export_parquet(Path(sink.path), self.decision_frames(first, sink.features))
+                self._exports.append((ParquetOutput(Path(sink.path)), sink.features))
+
+    def _close_exports(self) -> None:
+        for output, _ in self._exports:
+            output.close()
+        self._exports = []
+
+    def _export(self, source: int) -> None:
+        """Write the Parquet outputs, whole, from the log."""
+        for output, features in self._exports:
+            export_parquet(output, self.decision_frames(self.store.first_block_of(source), features))
 
     def decision_frames(self, first_block: int = 0, features: bool = False) -> Iterator[pl.DataFrame]:
         """Yield the decision log as tables."""
