@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -16,6 +17,9 @@ from counterfoil.__main__ import main
 from counterfoil.connectors.line_output import LineOutput
 from counterfoil.connectors.parquet_output import ParquetOutput
 from counterfoil.detector_file import load_detector
+from counterfoil.runtimes.local.inputs import Input
+from counterfoil.runtimes.local.runtime import LocalRuntime
+from counterfoil.runtimes.local.summary import RunSummary
 from tests.cli.conftest import Command, Kept
 
 PROGRAM = Path(sys.executable).parent / "counterfoil"
@@ -188,6 +192,24 @@ def test_a_signal_ends_it_in_order_and_metrics_are_served(tmp_path: Path) -> Non
     found = json.loads(summary.read_text())
     assert found["stopped"]
     assert found["decided"] > 0
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_stop_says_whether_the_next_run_goes_on(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    real = LocalRuntime.run
+
+    def run_stopped(runtime: LocalRuntime, stopped: threading.Event, feed: Input) -> RunSummary:
+        stopped.set()
+        return real(runtime, stopped, feed)
+
+    source = _events(tmp_path / "in.ndjson")
+    run = ("run", "--detector", "laundering", "--input", source)
+    monkeypatch.setattr(LocalRuntime, "run", run_stopped)
+    result = command(*run, *(("--state", tmp_path / "state") if kept else ()))
+    assert ("stopped before the end; the same command goes on from here" in result.stderr) == kept
+    assert ("nothing is kept without --state" in result.stderr) == (not kept)
 
 
 def test_the_input_is_not_overwritten(command: Command, tmp_path: Path) -> None:

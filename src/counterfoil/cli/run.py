@@ -274,9 +274,9 @@ def _carry(config: RunConfig, summary_json: Path | None, quiet: bool) -> None:
             _write_summary(summary_json, summary)
         if not quiet and config.runtime == Engine.FLINK and summary.stopped:
             # Its own counts are put together at the end of the input, which was not reached.
-            messages().print(f"[yellow]stopped after {summary.seconds:,.1f} s; the same command goes on from here[/]")
+            _tell_stop(f"after {summary.seconds:,.1f} s", config.state.folder)
         elif not quiet:
-            _print_summary(summary, None)
+            _print_summary(summary, config.state.folder, hints=False)
         return
     with ExitStack() as opened:
         with quiet_end(stopped):
@@ -313,7 +313,13 @@ def _serve(metrics: Metrics, host: str, port: int, quiet: bool) -> None:
         messages().print(f"[dim]metrics at http://{host}:{port}/metrics[/]")
 
 
-def _print_summary(summary: RunSummary, folder: str | None) -> None:
+def _tell_stop(when: str, folder: str | None) -> None:
+    """Say that a run was stopped, and whether it can be gone on with."""
+    onwards = "nothing is kept without --state" if folder is None else "the same command goes on from here"
+    messages().print(f"[yellow]stopped {when}; {onwards}[/]", soft_wrap=True)
+
+
+def _print_summary(summary: RunSummary, folder: str | None, hints: bool = True) -> None:
     console = messages()
     p50, p99 = summary.latency_ms.get("p50"), summary.latency_ms.get("p99")
     latency = "" if p50 is None or p99 is None else f", latency p50 {p50:,.1f} ms, p99 {p99:,.1f} ms"
@@ -326,7 +332,9 @@ def _print_summary(summary: RunSummary, folder: str | None) -> None:
         soft_wrap=True,
     )
     if summary.stopped:
-        console.print("[yellow]stopped before the end; the same command goes on from here[/]")
+        _tell_stop("before the end", folder)
+    if not hints:
+        return
     if folder is not None and summary.alerts:
         console.print(f"[dim]look at them: counterfoil alerts --state {folder}[/]", soft_wrap=True)
     if folder is not None and summary.dead_letters:

@@ -68,13 +68,19 @@ def locked_folder(folder: Path, path: Path) -> int:
             continue
         try:
             lock_output(descriptor, path)
-            found, named = os.fstat(descriptor), folder.stat()
-        except FileNotFoundError:
-            named = None
         except BaseException:
             os.close(descriptor)
             raise
-        # Its former holder may have removed it between the opening and the lock.
-        if named is not None and (found.st_dev, found.st_ino) == (named.st_dev, named.st_ino):
+        if _is_still(folder, descriptor):
             return descriptor
         os.close(descriptor)
+
+
+def _is_still(folder: Path, descriptor: int) -> bool:
+    """Say whether a folder is the one that was opened: its former holder may have removed it before the lock."""
+    found = os.fstat(descriptor)
+    try:
+        named = folder.stat()
+    except FileNotFoundError:
+        return False
+    return (found.st_dev, found.st_ino) == (named.st_dev, named.st_ino)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from counterfoil.errors import StorageError
+from counterfoil.runtimes.local.places import writing_to
 
 LOCK_NAME = "counterfoil.lock"
 
@@ -27,7 +28,7 @@ class FolderLock:
     Raises
     ------
     StorageError
-        If another process, or another runtime of this one, holds it.
+        If another process, or another runtime of this one, holds it, or the disk is full.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -45,8 +46,13 @@ class FolderLock:
             holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
             os.close(self._descriptor)
             raise StorageError(f"{folder}: is in use by pid {holder}; stop that process first") from error
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        try:
+            with writing_to(folder):
+                os.ftruncate(self._descriptor, 0)
+                os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        except StorageError:
+            os.close(self._descriptor)
+            raise
         _held.add(self._name)
 
     def release(self) -> None:

@@ -25,6 +25,7 @@ import xxhash
 from counterfoil.errors import StorageError
 from counterfoil.observability import get_logger
 from counterfoil.runtimes.local.failpoints import reach
+from counterfoil.runtimes.local.places import writing_to
 from counterfoil.runtimes.local.store import SnapshotRecord, Store, sync_folder
 
 FOLDER_NAME = "snapshots"
@@ -103,6 +104,10 @@ class Snapshots:
 
     def write(self, arrays: Mapping[str, npt.NDArray[Any]], blocks: int) -> PendingSnapshot:
         """Write the files, not yet for good; the program may go on once this returns."""
+        with writing_to(self._folder):
+            return self._write(arrays, blocks)
+
+    def _write(self, arrays: Mapping[str, npt.NDArray[Any]], blocks: int) -> PendingSnapshot:
         started = time.monotonic()
         folder = self._folder / f"{blocks}.writing"
         shutil.rmtree(folder, ignore_errors=True)
@@ -133,6 +138,10 @@ class Snapshots:
 
     def finish(self, pending: PendingSnapshot) -> SnapshotRecord:
         """Wait until the files are on disk and give the folder its name; safe beside the program."""
+        with writing_to(self._folder):
+            return self._finish(pending)
+
+    def _finish(self, pending: PendingSnapshot) -> SnapshotRecord:
         reach("snapshot.sync.before")
         for file in sorted(pending.folder.iterdir()):
             descriptor = os.open(file, os.O_RDONLY)

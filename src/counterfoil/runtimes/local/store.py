@@ -26,6 +26,7 @@ from counterfoil.runtimes.local import schema
 from counterfoil.runtimes.local.alerts import merge_alert
 from counterfoil.runtimes.local.failpoints import reach
 from counterfoil.runtimes.local.identities import IdentityRuns
+from counterfoil.runtimes.local.places import writing_to
 
 DATABASE_NAME = "counterfoil.sqlite"
 HEAD_NAME = "counterfoil.head"
@@ -298,7 +299,8 @@ class Store:
         self.totals = self._verified_totals()
         if not read_only:
             self._check_head()
-            self._head = os.open(folder / HEAD_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with writing_to(folder / HEAD_NAME):
+                self._head = os.open(folder / HEAD_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._write_head()
 
     def close(self) -> None:
@@ -389,7 +391,8 @@ class Store:
         content = f"{self.totals.blocks} {self.totals.chain}"
         line = f"{content} {checksum(content)}\n".ljust(72).encode()
         reach("head.write.before")
-        os.pwrite(self._head, line, 0)
+        with writing_to(self.folder / HEAD_NAME):
+            os.pwrite(self._head, line, 0)
         reach("head.write.after")
 
     def _check_head(self) -> None:
