@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,6 +135,41 @@ def test_damage_is_found(tmp_path: Path) -> None:
         path.unlink()
         with pytest.raises(CorruptionError, match="cannot be read"):
             registry.onnx(version)
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "said"),
+    [
+        ("versions", "metrics", "not json", r'demo@1, column metrics: found "not json"'),
+        ("versions", "metrics", '{"auc": "high"}', "column metrics: found"),
+        ("versions", "created_at", -99_999_999_999_999_999, "demo@1, column created_at: found"),
+        ("versions", "created_at", 2**62, "demo@1, column created_at: found"),
+        ("versions", "engine", "bogus", 'column engine: found "bogus"; allowed: trees, linear, onnxruntime'),
+        ("versions", "sha256", "../../../etc/passwd", r"column sha256: found .*; allowed: a hash of 64 hex digits"),
+        ("versions", "sha256", "A" * 64, "column sha256: found"),
+        ("audit", "at", -99_999_999_999_999_999, "entry 1, column at: found"),
+    ],
+)
+def test_a_value_that_was_put_there_by_hand_is_found(
+    tmp_path: Path, table: str, column: str, value: object, said: str
+) -> None:
+    with FolderRegistry(tmp_path) as registry:
+        fill(registry, 1)
+        with sqlite3.connect(tmp_path / "registry.sqlite") as connection:
+            connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
+        connection.close()
+        with pytest.raises(CorruptionError, match=rf"registry\.sqlite: table {table}, .*{said}"):
+            registry.audit() if table == "audit" else registry.resolve("demo@1")
+
+
+def test_promoting_what_has_the_alias_changes_nothing(registry: Registry) -> None:
+    fill(registry, 2)
+    registry.promote("demo", 1, "champion", "ada", "first")
+    before = registry.audit()
+    registry.promote("demo", 1, "champion", "bob", "again")
+    assert registry.audit() == before
+    registry.promote("demo", 2, "champion", "bob", "better")
+    assert len(registry.audit()) == len(before) + 1
 
 
 def test_a_folder_that_is_none_is_said(tmp_path: Path) -> None:

@@ -240,6 +240,9 @@ def promote(
         opened.promote(version.name, version.number, to, who_of(who), why)
     finally:
         opened.close()
+    if former == version.number:
+        output().print(f"{version.name}@{to} is {version.reference} already; nothing was changed", markup=False)
+        return
     before = "" if former is None else f", before: {version.name}@{former}"
     output().print(f"{version.name}@{to} is {version.reference}{before}", markup=False)
 

@@ -122,12 +122,13 @@ class MlflowRegistry:
         return self.version(signature.name, number)
 
     def promote(self, name: str, number: int, alias: str, who: str, why: str) -> None:
-        """Let an alias point at a version."""
+        """Let an alias point at a version; where it does already, nothing is changed, and nothing noted."""
         check_words(who, why)
         if not is_alias(alias):
             raise InputError(f'alias: found "{alias[:100]}"; allowed: a word such as champion, challenger or shadow')
         self.version(name, number)
-        self._point(name, number, alias, "promote", who, why)
+        if self.aliases(name).get(alias) != number:
+            self._point(name, number, alias, "promote", who, why)
 
     def rollback(self, name: str, alias: str, who: str, why: str) -> Version:
         """Let an alias point where it did before."""

@@ -14,6 +14,7 @@ A version never changes. What serves is said by aliases: ``payments@champion`` i
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,11 @@ DATABASE_NAME = "registry.sqlite"
 FILES_NAME = "files"
 _TEXT_MAX = 1_000
 _VERSIONS_MAX = 100_000
+_TIME_MAX = 253_402_300_799_999_999
+"""The last microsecond of the year 9999: what a time can be said of."""
+_HASH = re.compile(r"[0-9a-f]{64}")
+_ENGINES = ("trees", "linear", "onnxruntime")
+_metrics_decoder = msgspec.json.Decoder(dict[str, float])
 _APPLICATION_ID, _FORMAT = 0x43464D31, 1
 _TABLES = """
 CREATE TABLE versions (
@@ -132,7 +138,7 @@ class Registry(Protocol):
         ...
 
     def promote(self, name: str, number: int, alias: str, who: str, why: str) -> None:
-        """Let an alias point at a version."""
+        """Let an alias point at a version; where it does already, nothing is changed, and nothing noted."""
         ...
 
     def rollback(self, name: str, alias: str, who: str, why: str) -> Version:
@@ -295,7 +301,7 @@ class FolderRegistry:
             write_file(self.folder / FILES_NAME / f"{sha256}{ending}", content)
 
     def promote(self, name: str, number: int, alias: str, who: str, why: str) -> None:
-        """Let an alias point at a version."""
+        """Let an alias point at a version; where it does already, nothing is changed, and nothing noted."""
         if not is_alias(alias):
             raise InputError(f'alias: found "{alias[:100]}"; allowed: a word such as champion, challenger or shadow')
         check_words(who, why)
@@ -320,6 +326,8 @@ class FolderRegistry:
     def _point(self, name: str, number: int, alias: str, action: str, who: str, why: str) -> None:
         with self._transaction():
             former = self._rows("SELECT number FROM aliases WHERE name = ? AND alias = ?", name, alias)
+            if former and former[0][0] == number:
+                return
             self._connection.execute("INSERT OR REPLACE INTO aliases VALUES (?, ?, ?)", (name, alias, number))
             now = time.time_ns() // 1000
             self._note(AuditEntry(now, who, why, action, name, number, alias, former[0][0] if former else None))
@@ -378,9 +386,31 @@ class FolderRegistry:
     def _version(
         self, name: str, number: int, sha256: str, engine: str, created: int, who: str, why: str, metrics: str
     ) -> Version:
+        row = f"versions, {name}@{number}"
+        # A hash names files: nothing else may lead out of their folder.
+        if not _HASH.fullmatch(sha256):
+            raise self._damage(row, "sha256", sha256, "a hash of 64 hex digits")
+        if engine not in _ENGINES:
+            raise self._damage(row, "engine", engine, ", ".join(_ENGINES))
+        self._check_time(row, "created_at", created)
+        try:
+            measured = _metrics_decoder.decode(metrics)
+        except msgspec.DecodeError as error:
+            raise self._damage(row, "metrics", metrics, "a JSON object of numbers") from error
         signature = Signature.decode(self._file(sha256, ".json"), f"{sha256[:12]}.json")
-        merged = signature.metrics | msgspec.json.decode(metrics, type=dict[str, float])
+        merged = signature.metrics | measured
         return Version(name, number, sha256, engine, signature, created, who, why, merged)
+
+    def _check_time(self, row: str, column: str, time: int) -> None:
+        if not 0 <= time <= _TIME_MAX:
+            raise self._damage(row, column, str(time), "microseconds since 1970, up to the year 9999")
+
+    def _damage(self, row: str, column: str, found: str, allowed: str) -> CorruptionError:
+        """Return what is said of a value that this program has not written."""
+        return CorruptionError(
+            f'{self._path}: table {row}, column {column}: found "{found[:100]}"; allowed: {allowed};'
+            " restore the registry from a copy"
+        )
 
     def onnx(self, version: Version) -> bytes:
         """Return a version's file.
@@ -419,9 +449,13 @@ class FolderRegistry:
 
     def audit(self, name: str | None = None) -> list[AuditEntry]:
         """Return the changes to one model or to all, oldest first."""
-        columns = "at, who, why, action, name, number, alias, former"
+        columns = "entry, at, who, why, action, name, number, alias, former"
         query = f"SELECT {columns} FROM audit WHERE ? IS NULL OR name = ? ORDER BY entry"  # noqa: S608
-        return [AuditEntry(*row) for row in self._rows(query, name, name)]
+        found = []
+        for entry, *row in self._rows(query, name, name):
+            self._check_time(f"audit, entry {entry}", "at", row[0])
+            found.append(AuditEntry(*row))
+        return found
 
     def stamp(self) -> object:
         """Return the number of the last change."""
