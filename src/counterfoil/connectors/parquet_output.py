@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from counterfoil.connectors.output_lock import locked_folder
+from counterfoil.connectors.table_failures import writing
 from counterfoil.errors import StorageError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class ParquetOutput:
     ----------
     path
         The file.
+    shown
+        The file that messages name, where this one is a step on the way to it.
 
     Raises
     ------
@@ -35,8 +38,9 @@ class ParquetOutput:
         If nothing can be written there, or another run writes it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, shown: Path | None = None) -> None:
         self.path = path
+        self._shown = shown or path
         self.rows = 0
         self._folder = path.with_name(f".{path.name}.parts")
         self._waiting: list[pl.DataFrame] = []
@@ -69,7 +73,8 @@ class ParquetOutput:
 
         if self._waiting:
             part = self._folder / f"{self._parts:08d}.parquet"
-            pl.concat(self._waiting, rechunk=True).write_parquet(part, compression="zstd", row_group_size=PART_ROWS)
+            with writing(self._shown):
+                pl.concat(self._waiting, rechunk=True).write_parquet(part, compression="zstd", row_group_size=PART_ROWS)
             self._parts += 1
             self._waiting, self._waiting_rows = [], 0
 
@@ -100,7 +105,9 @@ class ParquetOutput:
         if self._parts > 1:
             parts = pl.scan_parquet(self._folder / "*.parquet")
             whole = self._folder / "whole"
-            parts.sink_parquet(whole, compression="zstd", row_group_size=PART_ROWS, maintain_order=True)
-        with whole.open("rb") as file:
-            os.fsync(file.fileno())
-        whole.replace(self.path)
+            with writing(self._shown):
+                parts.sink_parquet(whole, compression="zstd", row_group_size=PART_ROWS, maintain_order=True)
+        with writing(self._shown):
+            with whole.open("rb") as file:
+                os.fsync(file.fileno())
+            whole.replace(self.path)

@@ -151,7 +151,7 @@ class Dataset:
         columns = _Columns(self.detector, self.labelling)
         with _parts(self.out) as folder:
             rows = folder / "rows.parquet"
-            with ParquetOutput(rows) as output:
+            with ParquetOutput(rows, self.out) as output:
                 collector = _Collector(columns, output, self.period, self.key)
                 totals = self._replay(collector)
                 if output.rows == 0:

@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from counterfoil.errors import InputError, StorageError
+from counterfoil.connectors.table_failures import writing
+from counterfoil.errors import InputError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -64,17 +65,15 @@ def write_table(frame: pl.LazyFrame, path: Path, content: Content) -> None:
     """
     part = path.with_name(f".{path.name}.part")
     try:
-        frame.sink_parquet(
-            part,
-            compression="zstd",
-            row_group_size=_ROWS,
-            maintain_order=True,
-            metadata={_METADATA: msgspec.json.encode(content).decode()},
-        )
-        part.replace(path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StorageError(f"{path}: cannot be written: {reason}; choose another file") from error
+        with writing(path):
+            frame.sink_parquet(
+                part,
+                compression="zstd",
+                row_group_size=_ROWS,
+                maintain_order=True,
+                metadata={_METADATA: msgspec.json.encode(content).decode()},
+            )
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
