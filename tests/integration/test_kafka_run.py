@@ -18,6 +18,7 @@ from confluent_kafka.cimpl import NewPartitions
 
 from counterfoil.config import LimitsConfig, RunConfig, SinkConfig, SourceConfig, StateConfig, TopicConfig
 from counterfoil.errors import ConfigurationError, InputError, StorageError
+from counterfoil.observability import configure_logs
 from counterfoil.program import Program
 from counterfoil.runtimes.local.runtime import LocalRuntime
 from counterfoil.runtimes.local.summary import RunSummary
@@ -245,6 +246,23 @@ def test_it_begins_where_it_is_told_to(kafka: Broker, tmp_path: Path, start: str
     kafka.produce(source, [value for _, _, value in MESSAGES[10:15]])
     run(config)
     assert numbers(kafka.values(out)) == ([10, 11, 12, 13, 14] if start != "latest" else [])
+
+
+def test_where_it_cannot_begin_is_refused_or_told(
+    kafka: Broker, source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf'--from\): found "nowhere"; allowed: a topic of the source: {source}'
+    ):
+        run(settings(kafka, tmp_path, source, [], start="nowhere:0:0"))
+    with pytest.raises(ConfigurationError, match=rf'found partition 4 of "{source}"; allowed: 0 to 3'):
+        run(settings(kafka, tmp_path, source, [], start=f"{source}:0:0,{source}:4:0"))
+    configure_logs("warning")
+    beyond = ",".join(f"{source}:{partition}:99999999" for partition in range(4))
+    assert run(settings(kafka, tmp_path, source, [], start=beyond)).events == 0
+    told = capsys.readouterr().err
+    assert told.count("--from names an offset that the partition does not have") == 4
+    assert "asked=99999999" in told.replace("\x1b[0m", "")
 
 
 def test_a_hole_is_refused_with_its_range_unless_it_is_accepted(kafka: Broker, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 
 from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, reason_of, require_kafka
 from counterfoil.connectors.partitions import Partition, PartitionedChunk, PartitionOwner, Spans, Words
-from counterfoil.errors import ConfigurationError, InputError, StorageError
+from counterfoil.errors import ConfigurationError, InputError, StorageError, nearest
 from counterfoil.observability import get_logger
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class KafkaSource:
     Raises
     ------
     ConfigurationError
-        If the client library is missing, or refuses a setting.
+        If the client library is missing, or refuses a setting, or reading is to begin in a partition that there is not.
     StorageError
         If no broker answers, it refuses us, or a topic does not exist.
     """
@@ -119,6 +119,7 @@ class KafkaSource:
         probe = self._consumer({"group.id": settings.group})
         try:
             self.partitions = self._existing(probe)
+            self._start.check(self.partitions)
             self.cluster = str(probe.list_topics(settings.topics[0], timeout=_ANSWER_SECONDS).cluster_id or "")
         finally:
             probe.close()
@@ -590,11 +591,32 @@ class _Start:
         time_found = time_found if time_found.tzinfo else time_found.replace(tzinfo=UTC)
         return cls(milliseconds=int(time_found.timestamp() * 1000))
 
+    def check(self, partitions: Sequence[Partition]) -> None:
+        """Refuse places in topics that are not read, or in partitions that they do not have."""
+        topics = {topic: sum(1 for each in partitions if each[0] == topic) for topic, _ in partitions}
+        for topic, number in self.places:
+            if topic not in topics:
+                hint = nearest(topic, topics)
+                allowed = f"a topic of the source: {', '.join(topics)}"
+                raise ConfigurationError(
+                    f'source.start (--from): found "{topic}"; allowed: {allowed}; {hint}'.rstrip("; ")
+                )
+            if (topic, number) not in partitions:
+                raise ConfigurationError(
+                    f'source.start (--from): found partition {number} of "{topic}"; allowed: 0 to {topics[topic] - 1}'
+                )
+
     def offset(self, client: Consumer, partition: Partition, low: int, high: int) -> int:
         if self.word:
             return low if self.word == "earliest" else high
         if self.places:
-            return min(max(self.places.get(partition, low), low), high)
+            wanted = self.places.get(partition, low)
+            if not low <= wanted <= high:
+                # Nothing is wrong with it where a file of places is older, or newer, than the topic's records.
+                topic, number = partition
+                found = {"topic": topic, "partition": number, "asked": wanted, "first": low, "end": high}
+                _log.warning("--from names an offset that the partition does not have", **found)
+            return min(max(wanted, low), high)
         kafka = require_kafka()
         asked = [kafka.TopicPartition(*partition, self.milliseconds)]
         found = client.offsets_for_times(asked, timeout=_ANSWER_SECONDS)[0].offset
