@@ -377,20 +377,31 @@ def load_config(path: str | Path, environment: Mapping[str, str] | None = None) 
     ConfigurationError
         With every problem of the file, one a line.
     """
+    return parse_config(read_settings(path), environment)
+
+
+def read_settings(path: str | Path) -> Any:
+    """Return the content of a YAML file with settings, not looked at any closer.
+
+    Raises
+    ------
+    ConfigurationError
+        If it cannot be read, is not YAML, or is the definition of a detector.
+    """
     try:
-        text = Path(path).read_text("utf-8")
+        content = yaml.safe_load(Path(path).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error}; give the path of a YAML file") from error
-    try:
-        content = yaml.safe_load(text)
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise ConfigurationError(f"{path}: cannot be read: {reason}; give the path of a YAML file") from error
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path}: is not YAML: {error}") from error
-    if isinstance(content, Mapping) and {"events", "policy"} <= content.keys():
+    # Every definition has events, and no settings have.
+    if isinstance(content, Mapping) and "events" in content and "source" not in content:
         raise ConfigurationError(
             f"{path}: is the definition of a detector, not the settings of a run; a run's settings name it:"
             f" {{detector: {path}, source: …}}; or: counterfoil run --detector {path} --input …"
         )
-    return parse_config(content, environment)
+    return content
 
 
 def parse_config(content: object, environment: Mapping[str, str] | None = None) -> RunConfig:

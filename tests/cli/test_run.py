@@ -129,6 +129,29 @@ def test_a_wrong_configuration_file(command: Command, tmp_path: Path, content: s
     assert command("run", tmp_path / "absent.yaml").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("detecter: payments\nsource: {path: in.ndjson}\n", ("detecter: found an unknown setting", "detector")),
+        ("detector: payments\nsuorce: {}\n", ("suorce: found an unknown setting", '"source"?')),
+        ("detector: payments\n", ("--input: found nothing",)),
+        ("detector: mine\nevents: {}\n", ("is the definition of a detector", "--detector run.yaml")),
+        (None, ("run.yaml: cannot be read: No such file or directory;",)),
+    ],
+)
+def test_what_is_wrong_with_settings_is_named(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None, said: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        Path("run.yaml").write_text(content)
+    result = command("run", "run.yaml")
+    assert result.exit_code == 2
+    told = " ".join(result.stderr.split())
+    assert all(each in told for each in said), told
+    assert "Errno" not in told
+
+
 def test_another_detector_needs_consent(kept: Kept, command: Command, tmp_path: Path) -> None:
     source, state = tmp_path / "in.txt", tmp_path / "state"
     source.write_text("2026-01-01T00:00:00Z;a;b;1\n")
@@ -329,3 +352,46 @@ def test_two_runs_do_not_write_one_file(command: Command, tmp_path: Path, name: 
     other.close()
     assert command(*run, tmp_path / "two").exit_code == 0
     assert sorted(each.name for each in tmp_path.iterdir()) == ["in.ndjson", "one", name, "two"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ("nope,nope2", ("is not there", "not known: nope, nope2")),
+        ("time,sender,receiver", ("amount is not there",)),
+        ("kind,time", ("found no", "with one kind for all")),
+    ],
+)
+def test_columns_that_no_record_can_be_read_by_are_refused(
+    command: Command, tmp_path: Path, columns: str, words: tuple[str, ...]
+) -> None:
+    source = tmp_path / "in.txt"
+    source.write_text("2026-01-01T00:00:00Z;a;b;1\n")
+    detector = "payments" if "kind" in columns else "laundering"
+    more = ("--kind-field", "sort") if "kind" in columns else ()
+    result = command("run", "--detector", detector, "--input", source, "--format", "lines", "--columns", columns, *more)
+    assert result.exit_code == 2
+    assert all(word in result.stderr for word in words), result.stderr
+
+
+def test_columns_may_hold_more_than_is_needed(command: Command, tmp_path: Path) -> None:
+    source = tmp_path / "in.txt"
+    source.write_text("x;2026-01-01T00:00:00Z;a;b;1;y\n")
+    columns = "more,at,sender,receiver,amount,label"
+    result = command(
+        "run", "--detector", "laundering", "--input", source, "--columns", columns, "--map", "time=at", "--output", "-"
+    )
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.count("\n") == 1
+
+
+def test_where_most_records_are_refused_it_says_why(command: Command, tmp_path: Path) -> None:
+    source = _events(tmp_path / "in.ndjson")
+    run = ("run", "--detector", "laundering", "--input", source)
+    assert "could not be read" not in command(*run).stderr
+    result = command(*run, "--map", "amount=nope")
+    assert result.exit_code == 0
+    assert "5 of 5 records could not be read, 5 of them for missing_field; position 0: " in result.stderr
+    assert "nope" in result.stderr.split("position 0: ")[1]
+    result = command("run", "--detector", "payments", "--input", source, "--kind-field", "nope")
+    assert "5 of them for missing_kind" in result.stderr

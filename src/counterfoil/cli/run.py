@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -239,18 +240,24 @@ def run(
     if config is None and log_level is None:
         # A quick run at the terminal: its summary says what matters.
         _put(content, "log", level=LogLevel.WARNING.value)
+    from counterfoil.config import RunConfig, parse_config
+
+    # A setting that is not known may be the one that is missing, misspelt: it is named with all other problems.
+    if content.keys() <= {each.name for each in fields(RunConfig)}:
+        _check_given(content)
+    settled = parse_config(content)
+    _check_files(settled, config, summary_json)
+    _carry(settled, summary_json, quiet)
+
+
+def _check_given(content: Content) -> None:
+    """See to it that there is what a run cannot do without."""
     if "detector" not in content:
         raise ConfigurationError(
             "--detector: found nothing; allowed: a built-in detector or a definition's file, or CONFIG"
         )
     if "source" not in content:
         raise ConfigurationError("--input: found nothing; allowed: a file, or - for standard input, or CONFIG")
-
-    from counterfoil.config import parse_config
-
-    settled = parse_config(content)
-    _check_files(settled, config, summary_json)
-    _carry(settled, summary_json, quiet)
 
 
 def _check_files(settled: RunConfig, config: Path | None, summary_json: Path | None) -> None:
@@ -331,6 +338,8 @@ def _print_summary(summary: RunSummary, folder: str | None, hints: bool = True) 
         f"{counted(summary.alerts, 'alert')}",
         soft_wrap=True,
     )
+    if summary.refused:
+        console.print(summary.refused, style="yellow", markup=False, soft_wrap=True)
     if summary.stopped:
         _tell_stop("before the end", folder)
     if not hints:
@@ -357,14 +366,9 @@ def _read(path: Path | None) -> Content:
     """Return the content of a configuration file, or nothing."""
     if path is None:
         return {}
-    import yaml
+    from counterfoil.config import read_settings
 
-    try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error}; give the path of a YAML file") from error
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: is not YAML: {error}") from error
+    content = read_settings(path)
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path}: found no mapping; allowed: settings, such as `detector: payments`")
     return content
