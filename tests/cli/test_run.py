@@ -357,8 +357,8 @@ def test_two_runs_do_not_write_one_file(command: Command, tmp_path: Path, name: 
 @pytest.mark.parametrize(
     ("columns", "words"),
     [
-        ("nope,nope2", ("is not there", "not known: nope, nope2")),
-        ("time,sender,receiver", ("amount is not there",)),
+        ("nope,nope2", ("time, sender, receiver, amount not among them", "not known: nope, nope2")),
+        ("time,sender,receiver", ("must have: amount not among them\n",)),
         ("kind,time", ("found no", "with one kind for all")),
     ],
 )
@@ -375,14 +375,14 @@ def test_columns_that_no_record_can_be_read_by_are_refused(
 
 
 def test_columns_may_hold_more_than_is_needed(command: Command, tmp_path: Path) -> None:
-    source = tmp_path / "in.txt"
+    source, out = tmp_path / "in.txt", tmp_path / "out.ndjson"
     source.write_text("x;2026-01-01T00:00:00Z;a;b;1;y\n")
     columns = "more,at,sender,receiver,amount,label"
     result = command(
-        "run", "--detector", "laundering", "--input", source, "--columns", columns, "--map", "time=at", "--output", "-"
+        "run", "--detector", "laundering", "--input", source, "--columns", columns, "--map", "time=at", "--output", out
     )
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.count("\n") == 1
+    assert out.read_text().count("\n") == 1
 
 
 def test_where_most_records_are_refused_it_says_why(command: Command, tmp_path: Path) -> None:

@@ -614,8 +614,8 @@ class _Start:
             if not low <= wanted <= high:
                 # Nothing is wrong with it where a file of places is older, or newer, than the topic's records.
                 topic, number = partition
-                found = {"topic": topic, "partition": number, "asked": wanted, "first": low, "end": high}
-                _log.warning("--from names an offset that the partition does not have", **found)
+                told = {"topic": topic, "partition": number, "asked": wanted, "first": low, "end": high}
+                _log.warning("--from names an offset that the partition does not have", **told)
             return min(max(wanted, low), high)
         kafka = require_kafka()
         asked = [kafka.TopicPartition(*partition, self.milliseconds)]

@@ -47,7 +47,7 @@ from counterfoil.runtimes.local.records import decode_records, finding
 from counterfoil.runtimes.local.recovery import Recovery, recover
 from counterfoil.runtimes.local.snapshots import Snapshots, layout_of
 from counterfoil.runtimes.local.store import Epoch, SourceRecord, Store, StoredDeadLetter, Totals
-from counterfoil.runtimes.local.summary import LatencyTally, RunSummary
+from counterfoil.runtimes.local.summary import LatencyTally, RefusalTally, RunSummary
 from counterfoil.runtimes.local.tables import decision_frames
 from counterfoil.runtimes.local.values import time_text
 from counterfoil.runtimes.plan import CompiledProgram
@@ -148,6 +148,7 @@ class LocalRuntime:
         self.recovery = Recovery(0, 0, 0, 0.0)
         self._on_group = on_group
         self._latency = LatencyTally()
+        self._refusals = RefusalTally()
         self._sinks: list[LineSink] = []
         self._exports: list[tuple[ParquetOutput, bool]] = []
         self._decoder: JsonDecoder | None = None
@@ -533,6 +534,8 @@ class LocalRuntime:
     def _after_group(self, report: GroupReport) -> None:
         for seconds, events in report.latencies:
             self._latency.add(seconds, events)
+        for done in report.batches:
+            self._refusals.add(done.work.dead)
         if self._drift is not None:
             for done in report.batches:
                 if done.decided.models is not None:
@@ -574,6 +577,7 @@ class LocalRuntime:
             after.received,
             self.recovery.seconds,
             stopped,
+            self._refusals.told(after.received - before.received),
         )
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from counterfoil.words import counted
+
+if TYPE_CHECKING:
+    from counterfoil.events.dead_letters import DeadLetter
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,8 @@ class RunSummary:
     """How long it took to get ready."""
     stopped: bool = False
     """Whether it was told to stop before the end of the input."""
+    refused: str = ""
+    """Where more than half of the records are dead letters: the commonest reason, with an example."""
 
     @property
     def events_per_second(self) -> float:
@@ -50,6 +59,35 @@ class RunSummary:
             "recovery_seconds": round(self.recovery_seconds, 6),
             "stopped": self.stopped,
         }
+
+
+class RefusalTally:
+    """Counts dead letters by their reason, and keeps the first of each."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._firsts: dict[str, DeadLetter] = {}
+
+    def add(self, letters: Iterable[DeadLetter]) -> None:
+        """Add some dead letters."""
+        for each in letters:
+            self._counts[each.reason.value] += 1
+            self._firsts.setdefault(each.reason.value, each)
+
+    def told(self, records: int) -> str:
+        """Return the commonest reason where more than half of so many records were refused; nothing where not.
+
+        It never shows the value of a card field, as a dead letter's detail does not.
+        """
+        refused = self._counts.total()
+        if 2 * refused <= records:
+            return ""
+        [(reason, count)] = self._counts.most_common(1)
+        first = self._firsts[reason]
+        return (
+            f"{refused:,} of {counted(records, 'record')} could not be read, {count:,} of them for {reason};"
+            f" position {first.position}: {first.detail}"
+        )
 
 
 class LatencyTally:
