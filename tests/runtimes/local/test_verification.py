@@ -102,6 +102,23 @@ def test_each_decision_is_performed_by_the_detector_that_made_it(accepted: Path)
     assert "by the 2 detector versions that made them" in result.stdout
 
 
+def test_a_detector_that_comes_while_following_is_taken_over(tmp_path: Path) -> None:
+    config = sample_config(tmp_path, write_lines(tmp_path / "one.ndjson", sample_lines(40, seed=1)))
+    with LocalRuntime(config, sample_detector()) as runtime:
+        runtime.run()
+    path = write_lines(tmp_path / "two.ndjson", sample_lines(40, seed=2))
+    config = replace(config, source=SourceConfig(path=str(path)), state=replace(config.state, accept_detector=True))
+    with StateLog(tmp_path / "state") as log:
+        verifier = Verifier(log.store, log.detectors(), log.key)
+        before = verifier.advance().decisions
+        with LocalRuntime(config, sample_detector(DEFINITION.replace("count_1h >= 5", "count_1h >= 2"))) as runtime:
+            runtime.run()
+        found = verifier.advance()
+        assert list(found.detectors) == [version.version for _, version in log.detectors()]
+        assert (found.different, found.decisions) == (0, sum(1 for _ in log.decisions()))
+        assert found.decisions > before > 0
+
+
 def test_a_difference_of_a_former_detector_is_found(accepted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from counterfoil.runtimes.local import verification
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from prometheus_client import CollectorRegistry, Counter
 
+from counterfoil.detector_file import read_detector
 from counterfoil.program import Program
 from counterfoil.runtimes.local.model_serving import model_files, repeat_of
 from counterfoil.runtimes.local.records import digest
@@ -105,10 +106,13 @@ class Verifier:
             Told how many blocks of how many are done; a block counts once for each detector that goes over it.
         """
         stop = self._store.refresh().blocks
+        # The run may have been started again with another detector meanwhile.
+        for epoch in self._store.epochs()[len(self._detectors) :]:
+            self._detectors.append((epoch.first_block, read_detector(epoch.definition, epoch.version)))
         ends = [*(first for first, _ in self._detectors[1:]), stop]
         firsts = [first for first, _ in self._detectors]
         # A detector that has decided nothing yet is not made to go over all that came before.
-        wanted = [end if end > first else 0 for first, end in zip(firsts, ends, strict=True)]
+        wanted = [min(end, stop) if min(end, stop) > first else 0 for first, end in zip(firsts, ends, strict=True)]
         while True:
             done = sum(wanted[: self._index])
             self._advance(wanted[self._index], partial(_tell, on_progress, done, sum(wanted)))
