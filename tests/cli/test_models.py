@@ -38,6 +38,8 @@ def test_a_model_is_added_promoted_compared_and_rolled_back(tmp_path: Path) -> N
         "payments@champion is payments@1"
     )
     models(tmp_path, "promote", "payments@2", "--to", "champion", "--why", "better", "--who", "ada")
+    again = models(tmp_path, "promote", "payments@2", "--to", "champion", "--why", "twice")
+    assert again == "payments@champion is payments@2 already; nothing was changed\n"
     rows = json.loads(models(tmp_path, "list", "--json"))
     assert [(row["version"], row["aliases"]) for row in rows] == [("payments@1", []), ("payments@2", ["champion"])]
     assert "payments@2" in models(tmp_path, "list")
