@@ -251,6 +251,21 @@ def test_a_file_is_replayed_in_its_order_with_its_keys(command: Command, kafka: 
     assert of_66 == [line for line in lines if line.split(b";")[1:2] == [b"66"]]
 
 
+def test_messages_without_a_key_are_counted(command: Command, kafka: Broker, tmp_path: Path) -> None:
+    path, summary, url = tmp_path / "some.ndjson", tmp_path / "summary.json", kafka.url(kafka.topic())
+    path.write_text('{"card":"a"}\n{"card":null}\nnot json\n{"card":"b"}\n')
+    # Of what is sent only: the last has a key, and is not sent.
+    for key, count, said in (("crad", 3, "3 events without a key"), ("card", 2, "1 event without a key")):
+        arguments = ("produce", path, "--to", url, "--key", key, "--count", count)
+        result = command(*arguments, "--summary-json", summary)
+        assert result.exit_code == 0, result.stderr
+        assert f"{said}: --key names no field of theirs" in result.stderr
+        assert json.loads(summary.read_text())["without_key"] == int(said[0])
+        assert command(*arguments, "--quiet").stderr == ""
+    for more in (("--key", "card", "--count", 1), ()):
+        assert "without a key" not in command("produce", path, "--to", url, *more).stderr
+
+
 def test_its_own_pace_times_a_factor(command: Command, kafka: Broker, tmp_path: Path) -> None:
     topic, path, summary = kafka.topic(), tmp_path / "some.ndjson", tmp_path / "summary.json"
     # Twenty minutes with a gap in their middle.

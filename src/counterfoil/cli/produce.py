@@ -104,10 +104,10 @@ def produce(
         pace = EvenPace(rate, stopped)
     with clean_stop(stopped), open_topic(destination, properties, stopped) as producer:
         with Progress(count, quiet) as progress:
-            _carry(replay, producer, pace, progress, count, stopped)
+            keyless = _carry(replay, producer, pace, progress, count, stopped)
             producer.flush()
         pace.arrived(producer.arrived)
-        told = Told(pace.kept(), destination, stopped.is_set(), producer.failures)
+        told = Told(pace.kept(), destination, stopped.is_set(), producer.failures, keyless)
     told.tell(quiet, summary_json)
 
 
@@ -118,32 +118,37 @@ def _carry(
     progress: Progress,
     count: int | None,
     stopped: threading.Event,
-) -> None:
+) -> int:
+    """Send the messages; return how many of them have no key although keys are asked for."""
     left = count
+    keyless = 0
     for portion in replay.portions(stopped.is_set):
         size = len(portion) if left is None else min(left, len(portion))
         if portion.times is not None and hasattr(pace, "add"):
             pace.add(portion.times[:size])
-        if not _send(portion, size, producer, pace, progress):
-            return
+        sent = _send(portion, size, producer, pace, progress)
+        keyless += 0 if portion.keys is None else portion.keys[:sent].count(None)
+        if sent < size:
+            break
         left = None if left is None else left - size
         if left == 0:
-            return
+            break
+    return keyless
 
 
-def _send(portion: Portion, size: int, producer: TopicProducer, pace: Pace, progress: Progress) -> bool:
-    """Send the beginning of a portion as it becomes due; return False when stopped."""
+def _send(portion: Portion, size: int, producer: TopicProducer, pace: Pace, progress: Progress) -> int:
+    """Send the beginning of a portion as it becomes due; return how much: less than all of it when stopped."""
     at = 0
     while at < size:
         due = pace.release(size - at)
         if not due:
-            return False
+            break
         keys = None if portion.keys is None else portion.keys[at : at + due]
         producer.send(portion.values[at : at + due], keys)
         at += due
         pace.arrived(producer.arrived)
         progress.show(producer.arrived, late_note(pace))
-    return True
+    return at
 
 
 def register(application: typer.Typer, panel: str) -> None:

@@ -142,12 +142,15 @@ class Told:
         Whether somebody ended it.
     failures
         How many messages could not be delivered, by the reason.
+    keyless
+        How many have no key although keys were asked for.
     """
 
     kept: Kept
     place: str
     stopped: bool = False
     failures: Mapping[str, int] = field(default_factory=dict)
+    keyless: int = 0
 
     def tell(self, quiet: bool, summary_json: Path | None) -> None:
         """Say what was done, what was not, and whether a rate was held; exit with 1 when anything was lost.
@@ -173,6 +176,12 @@ class Told:
             note = rate_note(kept, self.stopped)
             if note:
                 console.print(note, soft_wrap=True)
+            if self.keyless:
+                console.print(
+                    f"[yellow]{counted(self.keyless, 'event')} without a key:[/] --key names no field of theirs, or"
+                    " they cannot be read; they are spread over the partitions and keep no order",
+                    soft_wrap=True,
+                )
         failed = sum(self.failures.values())
         if failed:
             reasons = "; ".join(f"{count:,} × {reason}" for reason, count in self.failures.items())
@@ -194,6 +203,7 @@ class Told:
             "worst_seconds": kept.worst_seconds,
             "stopped": self.stopped,
             "failures": dict(self.failures),
+            "without_key": self.keyless,
         }
         try:
             path.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
