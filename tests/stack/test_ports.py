@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -31,6 +32,16 @@ def test_a_taken_one_is_replaced(taken: int) -> None:
     chosen = choose_ports({"a": taken, "b": taken}, {}, {})
     assert taken not in chosen.values()
     assert all(is_free(port) for port in chosen.values())
+
+
+def test_the_former_one_is_waited_for() -> None:
+    """A server that was killed has it for a moment more."""
+    server = socket.socket()
+    server.bind(("127.0.0.1", 0))
+    server.listen()
+    former = int(server.getsockname()[1])
+    threading.Timer(0.3, server.close).start()
+    assert choose_ports({"a": free_port({former})}, {"a": former}, {}) == {"a": former}
 
 
 def test_two_never_get_the_same() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 
 from counterfoil.errors import ConfigurationError, LimitError
 from counterfoil.stack.service import HOST
@@ -12,6 +13,8 @@ from counterfoil.stack.service import HOST
 # that range, while its server is down, will one day be given the very port as its own and be connected to itself.
 _FIRST, _LAST = 20_000, 32_000
 _TRIES = 200
+_FORMER_SECONDS = 2.0
+"""How long the port that a server had is waited for: one that was killed has it for a moment more."""
 
 
 def is_free(port: int) -> bool:
@@ -23,6 +26,16 @@ def is_free(port: int) -> bool:
             trial.bind((HOST, port))
         except OSError:
             return False
+    return True
+
+
+def _is_free_soon(port: int) -> bool:
+    """Return whether a server could listen on a port now, or in a moment."""
+    until = time.monotonic() + _FORMER_SECONDS
+    while not is_free(port):
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.05)
     return True
 
 
@@ -63,8 +76,10 @@ def choose_ports(wanted: dict[str, int], former: dict[str, int], fixed: dict[str
                 )
             chosen[name] = fixed[name]
             continue
-        candidates = [former[name]] if name in former else []
-        candidates += [] if name in fixed else [default]
-        usable = [port for port in candidates if port not in taken and is_free(port)]
-        chosen[name] = usable[0] if usable else free_port(taken)
+        if name in former and former[name] not in taken and _is_free_soon(former[name]):
+            chosen[name] = former[name]
+        elif name not in fixed and default not in taken and is_free(default):
+            chosen[name] = default
+        else:
+            chosen[name] = free_port(taken)
     return chosen
