@@ -15,15 +15,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, reason_of, require_kafka
+from counterfoil.connectors.kafka_start import Start
 from counterfoil.connectors.partitions import Partition, PartitionedChunk, PartitionOwner, Spans, Words
-from counterfoil.errors import ConfigurationError, InputError, StorageError, nearest
+from counterfoil.errors import ConfigurationError, InputError, StorageError
 from counterfoil.observability import get_logger
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class KafkaSource:
         self.settings = settings
         self.observer = observer or Observer()
         self._troubles = Troubles(settings.servers)
-        self._start = _Start.parse(settings.start)
+        self._start = Start.parse(settings.start)
         probe = self._consumer({"group.id": settings.group})
         try:
             self.partitions = self._existing(probe)
@@ -334,7 +334,9 @@ class KafkaSource:
         known = self._next.get(partition)
         if known is None:
             # A partition that came to a topic which is read already was born meanwhile: nothing of it may be missed.
-            start = low if topic_known and delivered is None else self._start.offset(client, partition, low, high)
+            start = (
+                low if topic_known and delivered is None else _first_offset(self._start, client, partition, low, high)
+            )
             # What others have not delivered is not passed over.
             known = start if delivered is None else min(start, delivered)
             if delivered is not None and delivered < low:
@@ -571,64 +573,19 @@ class _Kept:
         return isinstance(error, Exception)
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """Where partitions begin that were never read."""
-
-    word: str = ""
-    """``earliest`` or ``latest``, where it is one of them."""
-    milliseconds: int = 0
-    places: Mapping[Partition, int] = field(default_factory=dict)
-
-    @classmethod
-    def parse(cls, text: str) -> _Start:
-        if text in ("earliest", "latest"):
-            return cls(word=text)
-        try:
-            time_found = datetime.fromisoformat(text)
-        except ValueError:
-            return cls(places=dict(_place(each) for each in text.split(",")))
-        time_found = time_found if time_found.tzinfo else time_found.replace(tzinfo=UTC)
-        return cls(milliseconds=int(time_found.timestamp() * 1000))
-
-    def check(self, partitions: Sequence[Partition]) -> None:
-        """Refuse places in topics that are not read, or in partitions that they do not have."""
-        topics = {topic: sum(1 for each in partitions if each[0] == topic) for topic, _ in partitions}
-        for topic, number in self.places:
-            if topic not in topics:
-                hint = nearest(topic, topics)
-                allowed = f"a topic of the source: {', '.join(topics)}"
-                raise ConfigurationError(
-                    f'source.start (--from): found "{topic}"; allowed: {allowed}; {hint}'.rstrip("; ")
-                )
-            if (topic, number) not in partitions:
-                raise ConfigurationError(
-                    f'source.start (--from): found partition {number} of "{topic}"; allowed: 0 to {topics[topic] - 1}'
-                )
-
-    def offset(self, client: Consumer, partition: Partition, low: int, high: int) -> int:
-        if self.word:
-            return low if self.word == "earliest" else high
-        if self.places:
-            wanted = self.places.get(partition, low)
-            if not low <= wanted <= high:
-                # Nothing is wrong with it where a file of places is older, or newer, than the topic's records.
-                topic, number = partition
-                told = {"topic": topic, "partition": number, "asked": wanted, "first": low, "end": high}
-                _log.warning("--from names an offset that the partition does not have", **told)
-            return min(max(wanted, low), high)
-        kafka = require_kafka()
-        asked = [kafka.TopicPartition(*partition, self.milliseconds)]
-        found = client.offsets_for_times(asked, timeout=_ANSWER_SECONDS)[0].offset
-        return int(found) if found >= 0 else high
-
-
-def _place(text: str) -> tuple[Partition, int]:
-    topic, _, rest = text.rpartition(":")
-    topic, _, partition = topic.rpartition(":")
-    if not topic or not partition.isdigit() or not rest.isdigit():
-        raise ConfigurationError(
-            f'source.start (--from): found "{text}"; allowed: earliest, latest, a time such as 2026-03-01T09:30:00Z, or'
-            " TOPIC:PARTITION:OFFSET"
-        )
-    return (topic, int(partition)), int(rest)
+def _first_offset(start: Start, client: Consumer, partition: Partition, low: int, high: int) -> int:
+    """Return where a partition begins that was never read."""
+    if start.word:
+        return low if start.word == "earliest" else high
+    if start.places:
+        wanted = start.places.get(partition, low)
+        if not low <= wanted <= high:
+            # Nothing is wrong with it where a file of places is older, or newer, than the topic's records.
+            topic, number = partition
+            told = {"topic": topic, "partition": number, "asked": wanted, "first": low, "end": high}
+            _log.warning("--from names an offset that the partition does not have", **told)
+        return min(max(wanted, low), high)
+    kafka = require_kafka()
+    asked = [kafka.TopicPartition(*partition, start.milliseconds)]
+    found = client.offsets_for_times(asked, timeout=_ANSWER_SECONDS)[0].offset
+    return int(found) if found >= 0 else high

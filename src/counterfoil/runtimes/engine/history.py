@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from counterfoil.connectors.kafka_start import Start
 from counterfoil.errors import InputError
 from counterfoil.observability import get_logger
 from counterfoil.runtimes.engine.java_client import PREFIX, own_settings
@@ -63,6 +64,8 @@ def check_topics(config: RunConfig) -> None:
 
     Raises
     ------
+    ConfigurationError
+        If ``--from`` names a place that the source does not have.
     InputError
         If the source's cluster does not answer, or has no such topic.
     StorageError
@@ -73,7 +76,7 @@ def check_topics(config: RunConfig) -> None:
     except ImportError:
         return
     if config.source.type == "kafka" and _reachable(config.source.properties):
-        bounds_of(config.source)
+        Start.parse(config.source.start).check(bounds_of(config.source))
     sinks = [sink for sink in config.sinks if sink.type == "kafka"]
     if not sinks:
         return
@@ -107,7 +110,11 @@ def bounds_of(source: SourceConfig) -> dict[tuple[str, int], tuple[int, int]]:
     InputError
         If the cluster does not say, or has no such topic.
     """
-    from counterfoil.connectors.kafka_settings import client_settings, require_kafka  # noqa: PLC0415 - an extra
+    from counterfoil.connectors.kafka_settings import (  # noqa: PLC0415 - an extra
+        client_settings,
+        reason_of,
+        require_kafka,
+    )
 
     kafka = require_kafka()
     assert source.servers is not None
@@ -123,8 +130,7 @@ def bounds_of(source: SourceConfig) -> dict[tuple[str, int], tuple[int, int]]:
                 place = kafka.TopicPartition(topic.name, partition)
                 found[topic.name, partition] = client.get_watermark_offsets(place, timeout=_ANSWER_SECONDS)
     except kafka.KafkaException as error:
-        reason = error.args[0].str() if error.args else "no answer"
-        raise InputError(f"source: {source.servers} does not say what its topics have: {reason}") from None
+        raise InputError(f"source: {source.servers} does not say what its topics have: {reason_of(error)}") from None
     finally:
         client.close()
     return found

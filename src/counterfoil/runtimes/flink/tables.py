@@ -6,11 +6,10 @@ Free of Flink, so that it can be tested without.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from counterfoil.connectors.kafka_start import Start
 from counterfoil.runtimes.engine.java_client import java_settings
-from counterfoil.runtimes.engine.places import places_of
 from counterfoil.runtimes.local.kafka_input import group_of
 
 if TYPE_CHECKING:
@@ -60,28 +59,22 @@ def source_table(name: str, topic: str, config: SourceConfig, detector: Detector
     return _table(name, columns, options)
 
 
-def _start(start: str, topic: str) -> dict[str, str]:
+def _start(setting: str, topic: str) -> dict[str, str]:
     """Return where partitions begin that no checkpoint knows."""
-    if start in {"earliest", "latest"}:
-        return {"scan.startup.mode": f"{start}-offset"}
-    try:
-        time = datetime.fromisoformat(start)
-    except ValueError:
-        offsets = _offsets(start, topic)
+    start = Start.parse(setting)
+    if start.word:
+        return {"scan.startup.mode": f"{start.word}-offset"}
+    if start.places:
+        offsets = ";".join(
+            f"partition:{partition},offset:{offset}"
+            for (name, partition), offset in start.places.items()
+            if name == topic
+        )
         # A partition without a place begins at its earliest record, as in a local run.
         if not offsets:
             return {"scan.startup.mode": "earliest-offset"}
         return {"scan.startup.mode": "specific-offsets", "scan.startup.specific-offsets": offsets}
-    time = time if time.tzinfo else time.replace(tzinfo=UTC)
-    return {"scan.startup.mode": "timestamp", "scan.startup.timestamp-millis": str(int(time.timestamp() * 1000))}
-
-
-def _offsets(start: str, topic: str) -> str:
-    """Return ``TOPIC:PARTITION:OFFSET,…`` in the connector's words."""
-    places = places_of(start)
-    return ";".join(
-        f"partition:{partition},offset:{places[name, partition]}" for name, partition in places if name == topic
-    )
+    return {"scan.startup.mode": "timestamp", "scan.startup.timestamp-millis": str(start.milliseconds)}
 
 
 def sink_table(name: str, sink: SinkConfig, config: RunConfig, query: str) -> str:

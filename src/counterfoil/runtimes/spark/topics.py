@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from counterfoil.connectors.kafka_start import Start
 from counterfoil.runtimes.engine.history import bounds_of
 from counterfoil.runtimes.engine.java_client import java_settings
-from counterfoil.runtimes.engine.places import places_of
 
 if TYPE_CHECKING:
     from counterfoil.config import SourceConfig
@@ -38,20 +37,17 @@ def kafka_options(source: SourceConfig) -> dict[str, str]:
 
 
 def _start(source: SourceConfig) -> dict[str, str]:
-    if source.start in {"earliest", "latest"}:
-        return {"startingOffsets": source.start}
-    try:
-        time = datetime.fromisoformat(source.start)
-    except ValueError:
-        places = places_of(source.start)
+    start = Start.parse(source.start)
+    if start.word:
+        return {"startingOffsets": start.word}
+    if start.places:
         # Spark wants a place for every partition, and no place outside it.
         offsets: dict[str, dict[str, int]] = {}
         for (topic, partition), (low, high) in bounds_of(source).items():
-            place = places.get((topic, partition), low)
+            place = start.places.get((topic, partition), low)
             offsets.setdefault(topic, {})[f"{partition}"] = min(max(place, low), high)
         return {"startingOffsets": json.dumps(offsets)}
-    time = time if time.tzinfo else time.replace(tzinfo=UTC)
     return {
-        "startingTimestamp": str(int(time.timestamp() * 1000)),
+        "startingTimestamp": str(start.milliseconds),
         "startingOffsetsByTimestampStrategy": "latest",
     }
