@@ -32,5 +32,5 @@ def test_places_must_be_there() -> None:
     Start.parse("latest").check(PARTITIONS)
     with pytest.raises(ConfigurationError, match=r'found "othr"; allowed: a topic of the source: in, other; .*"?other'):
         Start.parse("othr:0:0").check(PARTITIONS)
-    with pytest.raises(ConfigurationError, match='found partition 2 of "in"; allowed: 0 to 1'):
+    with pytest.raises(ConfigurationError, match=r'found partition 2 of "in"; allowed: 0 to 1'):
         Start.parse("in:2:0").check(PARTITIONS)

@@ -30,7 +30,7 @@ def test_committed_records_of_all_topics_are_read() -> None:
 def test_a_time_to_begin_is_milliseconds() -> None:
     assert kafka_options(source(start="1970-01-01T00:00:01Z"))["startingTimestamp"] == "1000"
     with pytest.raises(
-        ConfigurationError, match="allowed: earliest, latest, a time such as .*, or TOPIC:PARTITION:OFFSET"
+        ConfigurationError, match=r"allowed: earliest, latest, a time such as .*, or TOPIC:PARTITION:OFFSET"
     ):
         kafka_options(source(start="soon"))
 
