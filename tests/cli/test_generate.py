@@ -7,6 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from counterfoil.connectors.line_output import LineOutput
+from counterfoil.connectors.parquet_output import ParquetOutput
 from tests.cli.conftest import Command
 
 SMALL = ("--count", 500, "--customers", 50, "--seed", 3)
@@ -95,3 +97,18 @@ def test_a_folder_that_is_missing_is_said_and_not_made(command: Command, tmp_pat
     assert made.exit_code == 1
     assert f"{output}: cannot be written: No such file or directory" in made.stderr
     assert not output.parent.exists()
+
+
+@pytest.mark.parametrize("name", ["x.ndjson", "x.csv", "x.parquet"])
+def test_a_file_that_is_being_written_is_left_alone(command: Command, tmp_path: Path, name: str) -> None:
+    output = tmp_path / name
+    assert command("generate", "payments", *SMALL, "--output", output).exit_code == 0
+    former = output.read_bytes()
+    other = ParquetOutput(output) if name.endswith(".parquet") else LineOutput(output)
+    try:
+        refused = command("generate", "payments", *SMALL, "--output", output)
+    finally:
+        other.close()
+    assert refused.exit_code == 1
+    assert f"{name}: is being written by another run" in refused.stderr
+    assert output.read_bytes() == former

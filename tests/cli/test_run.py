@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -287,6 +289,8 @@ def test_what_the_system_refuses_is_one_line(tmp_path: Path) -> None:
         ("counterfoil generate payments --count 9 --output /dev/full", ("/dev/full: ", "No space left on device")),
         ("counterfoil generate payments --count 9 > /dev/full", ("standard output: ", "No space left on device")),
         ("counterfoil version > /dev/full", ("standard output: No space left on device",)),
+        ("PYTHONUNBUFFERED=1 counterfoil version > /dev/full", ("standard output: No space left on device",)),
+        ("counterfoil --help > /dev/full", ("standard output: No space left on device",)),
     ):
         done = _shell(command, tmp_path)
         assert done.returncode == 1, command
@@ -299,9 +303,43 @@ def test_a_device_is_an_output_and_a_pipe_an_input(tmp_path: Path) -> None:
     run = "counterfoil run --quiet --detector laundering"
     done = _shell(f"{run} --input in.ndjson --output /dev/null", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    done = _shell(f"{run} --input <(cat in.ndjson) --output -", tmp_path)
+    for words in ("--input <(cat in.ndjson) --output -", "--input in.ndjson --output /dev/stdout"):
+        done = _shell(f"{run} {words}", tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.count("\n") == 5
+    os.mkfifo(tmp_path / "pipe")
+    done = _shell(f"cat pipe > out.ndjson & {run} --input in.ndjson --output pipe; wait", tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("\n") == 5
+    assert (tmp_path / "out.ndjson").read_text().count("\n") == 5
+
+
+def test_a_stream_goes_on_with_what_comes_and_may_change_its_form(tmp_path: Path) -> None:
+    whole = _events(tmp_path / "in.ndjson").read_text()
+    run = "counterfoil run --quiet --detector laundering --input in.ndjson --state state --output /dev/stdout"
+    (tmp_path / "in.ndjson").write_text("".join(whole.splitlines(keepends=True)[:3]))
+    first = _shell(f"{run} | cat", tmp_path)
+    (tmp_path / "in.ndjson").write_text(whole)
+    then = _shell(f"{run} --features | cat", tmp_path)
+    found = [[json.loads(line)["position"] for line in each.stdout.splitlines()] for each in (first, then)]
+    assert found == [[0, 1, 2], [3, 4]], first.stderr + then.stderr
+    assert all(("features" in json.loads(line)) for line in then.stdout.splitlines())
+
+
+def test_what_has_no_name_is_not_blamed_on_standard_output(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ESPIPE, "Illegal seek")
+
+    monkeypatch.setattr("counterfoil.cli.version.write_json", refuse)
+    result = command("version", "--json")
+    assert result.exit_code == 1
+    words = r"failed counterfoil version: Illegal seek; the system does not say of what \(cli/version\.py, line \d+\)\n"
+    assert re.fullmatch(words, result.stderr), result.stderr
+
+
+def test_nobody_wants_what_is_printed(tmp_path: Path) -> None:
+    for command in ("counterfoil version >&-", "counterfoil --help >&-", "counterfoil schema | head -1"):
+        done = _shell(command, tmp_path)
+        assert (done.returncode, done.stderr) == (0, ""), command
 
 
 def test_an_interrupt_is_quiet(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -162,6 +163,7 @@ _FILE = {"source": {"type": "file", "path": "in.ndjson"}}
 GAPS = (
     Gap("outlier scores in shards", {**_FILE, "limits": {"shards": 2}}, DEFINITION + "outliers: {odd: [count_1h]}\n"),
     Gap("features in some outputs", {**_FILE, "sinks": [{"path": "a.ndjson", "features": True}, {"path": "b.ndjson"}]}),
+    Gap("a device as an output", {**_FILE, "sinks": [{"path": os.devnull}]}),
     Gap("own metrics", {**_FILE, "metrics": {"port": 0}}),
 )
 """Gaps of all engines; each has some of its own."""

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from counterfoil.connectors.line_output import LineOutput
-from counterfoil.connectors.output_lock import locked_folder
+from counterfoil.connectors.output_lock import locked_file, locked_folder
 from counterfoil.connectors.parquet_output import ParquetOutput
 from counterfoil.errors import StorageError
 
@@ -55,11 +55,29 @@ def test_a_link_is_the_same_file_and_closing_gives_it_free(tmp_path: Path) -> No
 
 
 def test_many_write_to_a_device() -> None:
-    one, two = LineOutput(Path(os.devnull)), LineOutput(Path(os.devnull))
-    one.write(b"one\n")
-    two.write(b"two\n")
-    one.close()
-    two.close()
+    for _ in range(2):
+        with locked_file(Path(os.devnull)) as one, locked_file(Path(os.devnull)) as two:
+            one.write(b"one\n")
+            two.write(b"two\n")
+
+
+def test_a_file_keeps_what_it_holds_until_it_is_locked(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    output = LineOutput(path)
+    output.write(b"one\n")
+    with pytest.raises(StorageError, match=f"out: {_REFUSED}"):
+        locked_file(path)
+    assert path.read_bytes() == b"one\n"
+    output.close()
+    with locked_file(path) as file:
+        assert path.read_bytes() == b""
+        file.write(b"2\n")
+        file.flush()
+        with pytest.raises(StorageError, match=f"out: {_REFUSED}"):
+            LineOutput(path)
+    assert path.read_bytes() == b"2\n"
+    with pytest.raises(StorageError, match="absent/out: cannot be written: No such file or directory; choose another"):
+        locked_file(tmp_path / "absent" / "out")
 
 
 def test_a_folder_that_its_holder_removes_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

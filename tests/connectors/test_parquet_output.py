@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import polars as pl
@@ -47,3 +48,13 @@ def test_a_failure_leaves_the_former_file(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="choose another output"):
         ParquetOutput(tmp_path / "absent" / "out.parquet")
+
+
+def test_a_device_or_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path, shown in ((pipe, None), (tmp_path / "rows", pipe)):
+        with pytest.raises(StorageError, match="pipe: is a device or a pipe, and Parquet wants a file"):
+            ParquetOutput(path, shown)
+    assert list(tmp_path.iterdir()) == [pipe]
+    assert pipe.is_fifo()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +36,7 @@ from counterfoil.cli import (
     verify,
     version,
 )
-from counterfoil.cli.console import examples, print_error
+from counterfoil.cli.console import STANDARD_OUTPUT, examples, name_standard_output, print_error
 from counterfoil.errors import CounterfoilError
 
 INTERRUPTED = 130
@@ -43,36 +46,53 @@ INTERRUPTED = 130
 class Commands(TyperGroup):
     """The commands, with every deliberate error as a message on standard error and an exit code."""
 
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Read the command line; the program's own help is shown here."""
+        with _told(lambda: info_name or "counterfoil"):
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: Any) -> Any:
         """Run a command."""
-        try:
+        with _told(lambda: f"counterfoil {ctx.invoked_subcommand}"):
             done = super().invoke(ctx)
             # Here, so that what stands in the way is said as any other error.
             sys.stdout.flush()
             return done
-        except CounterfoilError as error:
-            print_error(error)
-            raise typer.Exit(error.exit_code) from None
-        except BrokenPipeError:
-            # The reader of a pipe (`| head`) has seen enough. Python would complain once more when it flushes at exit.
+
+
+@contextmanager
+def _told(command: Callable[[], str]) -> Iterator[None]:
+    """Turn an error into a message and an exit code."""
+    try:
+        yield
+    except CounterfoilError as error:
+        print_error(error)
+        raise typer.Exit(error.exit_code) from None
+    except OSError as error:
+        if error.filename == STANDARD_OUTPUT:
+            # What could not be written would be tried once more when Python ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(1) from None
-        except OSError as error:
-            _print_system_error(error)
-            raise typer.Exit(1) from None
-        except KeyboardInterrupt:
-            raise typer.Exit(INTERRUPTED) from None
+            if isinstance(error, BrokenPipeError):
+                # The reader of a pipe (`| head`) has seen enough.
+                raise typer.Exit(1) from None
+        _print_system_error(error, command())
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
 
 
-def _print_system_error(error: OSError) -> None:
-    """Say what the system refused, and where."""
-    place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-    if error.errno is not None and error.filename is None:
-        # Files name themselves in what goes wrong with them, so it is where results are printed. What could not be
-        # written would be tried once more when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        place = "standard output: "
-    print_error(CounterfoilError(f"{place}{error.strerror or error}"))
+def _print_system_error(error: OSError, command: str) -> None:
+    """Say what the system refused, and of what; where it does not say, in which command and which line of ours."""
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        print_error(CounterfoilError(f"{os.fsdecode(error.filename)}: {reason}"))
+        return
+    import traceback
+
+    package = str(Path(__file__).parents[1])
+    lines = [each for each in traceback.extract_tb(error.__traceback__) if each.filename.startswith(package)]
+    place = "".join(f" ({os.path.relpath(each.filename, package)}, line {each.lineno})" for each in lines[-1:])
+    print_error(CounterfoilError(f"{command}: {reason}; the system does not say of what{place}"))
 
 
 application = typer.Typer(
@@ -134,4 +154,5 @@ def _program(
 
 def main() -> None:
     """Run the program."""
+    name_standard_output()
     application()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterfoil.errors import ConfigurationError, CounterfoilError, DefinitionError
@@ -13,6 +16,40 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from counterfoil.backtest.replay import Progress
+
+STANDARD_OUTPUT = "standard output"
+"""The file that errors of writing to it name."""
+
+
+class _NamedOutput(io.FileIO):
+    """A descriptor whose errors say that it is standard output: the system names only what is opened."""
+
+    def write(self, data: Any) -> int | None:  # type: ignore[override]
+        """Write some bytes."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = STANDARD_OUTPUT
+            raise
+
+
+def name_standard_output() -> None:
+    """Let what goes wrong with standard output be told from what goes wrong with anything else."""
+    former: Any = sys.stdout
+    if former is None:
+        # Closed by who started us: what is printed is not wanted, and the next file must not become standard output.
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the program runs
+    if not isinstance(former, io.TextIOWrapper):
+        return
+    raw = _NamedOutput(former.fileno(), "wb", closefd=False)
+    sys.stdout = io.TextIOWrapper(
+        raw if isinstance(former.buffer, io.RawIOBase) else io.BufferedWriter(raw),  # the former under PYTHONUNBUFFERED
+        encoding=former.encoding,
+        errors=former.errors,
+        newline="\n",
+        line_buffering=former.line_buffering,
+        write_through=former.write_through,
+    )
 
 
 def examples(*lines: str) -> str:

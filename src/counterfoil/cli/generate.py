@@ -307,11 +307,9 @@ def _named(destination: str) -> Iterator[None]:
 def _open(destination: str, stack: ExitStack) -> BinaryIO:
     if destination == "-":
         return sys.stdout.buffer
-    try:
-        return stack.enter_context(Path(destination).open("wb"))
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise StorageError(f"{destination}: cannot be written: {reason}; choose another output") from error
+    from counterfoil.connectors.output_lock import locked_file
+
+    return stack.enter_context(locked_file(Path(destination)))
 
 
 def register(application: typer.Typer, panel: str) -> None:

@@ -6,20 +6,17 @@ after a crash it is cut back to there and written again from the log.
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
 import xxhash
 
 from counterfoil.connectors.output_lock import lock_output
+from counterfoil.connectors.stream_output import is_stream
 from counterfoil.errors import StorageError
 
 TAIL_BYTES = 4_096
 """How much before the cut is compared with what was written, to find a file that somebody else has changed."""
-
-_NO_DISK = (errno.EINVAL, errno.ENOTSUP)
-"""What a device such as /dev/null answers when it is to be synced."""
 
 
 class LineOutput:
@@ -33,11 +30,13 @@ class LineOutput:
     Raises
     ------
     StorageError
-        If it cannot be opened, or another run writes it.
+        If it cannot be opened, is no file, or another run writes it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if is_stream(path):
+            raise StorageError(f"{path}: is a device or a pipe; name a file here, or - for standard output")
         try:
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -87,8 +86,6 @@ class LineOutput:
         try:
             os.fsync(self._descriptor)
         except OSError as error:
-            if error.errno in _NO_DISK:
-                return
             reason = error.strerror or str(error)
             message = f"{self.path}: cannot be synced: {reason}; the decision log is complete, run again once it can be"
             raise StorageError(message) from error

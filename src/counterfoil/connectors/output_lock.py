@@ -7,6 +7,7 @@ import fcntl
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from counterfoil.errors import StorageError
 
@@ -40,6 +41,31 @@ def lock_output(descriptor: int, path: Path) -> None:
         raise StorageError(message) from error
     except OSError:
         return
+
+
+def locked_file(path: Path) -> BinaryIO:
+    """Open a file to write it anew, locked for others until it is closed.
+
+    What it held is gone once it is locked, and not before: it may be what the other run writes.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be opened, or is locked already.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StorageError(f"{path}: cannot be written: {reason}; choose another output") from error
+    try:
+        lock_output(descriptor, path)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.truncate(descriptor, 0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "wb")
 
 
 def locked_folder(folder: Path, path: Path) -> int:

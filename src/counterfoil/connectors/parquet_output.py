@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from counterfoil.connectors.output_lock import locked_folder
+from counterfoil.connectors.stream_output import is_stream
 from counterfoil.connectors.table_failures import writing
 from counterfoil.errors import StorageError
 
@@ -35,12 +36,16 @@ class ParquetOutput:
     Raises
     ------
     StorageError
-        If nothing can be written there, or another run writes it.
+        If nothing can be written there, it is no file, or another run writes it.
     """
 
     def __init__(self, path: Path, shown: Path | None = None) -> None:
         self.path = path
         self._shown = shown or path
+        if is_stream(self._shown):
+            # The finished file would take its place: that of /dev/null, for all programs of the machine.
+            message = f"{self._shown}: is a device or a pipe, and Parquet wants a file; choose another output"
+            raise StorageError(message)
         self.rows = 0
         self._folder = path.with_name(f".{path.name}.parts")
         self._waiting: list[pl.DataFrame] = []

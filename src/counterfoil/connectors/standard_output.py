@@ -19,10 +19,13 @@ class StandardOutput:
     ----------
     descriptor
         Where to write; it is not closed.
+    name
+        What it is called in errors.
     """
 
-    def __init__(self, descriptor: int | None = None) -> None:
+    def __init__(self, descriptor: int | None = None, name: str = "standard output") -> None:
         self._descriptor = sys.stdout.fileno() if descriptor is None else descriptor
+        self._name = name
         self.size = 0
 
     def write(self, data: bytes | memoryview) -> None:
@@ -40,10 +43,10 @@ class StandardOutput:
                 self.size += written
                 view = view[written:]
         except BrokenPipeError as error:
-            raise StorageError("standard output: the reader has gone; the decision log is complete") from error
+            raise StorageError(f"{self._name}: the reader has gone; the decision log is complete") from error
         except OSError as error:
             reason = error.strerror or str(error)
-            raise StorageError(f"standard output: cannot be written: {reason}; the decision log is complete") from error
+            raise StorageError(f"{self._name}: cannot be written: {reason}; the decision log is complete") from error
 
     def sync(self) -> None:
         """Do nothing: a pipe has no disk."""

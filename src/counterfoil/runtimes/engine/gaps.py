@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from counterfoil.connectors.stream_output import is_stream
 from counterfoil.errors import ConfigurationError, Problem
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ def engine_gaps(detector: Detector, config: RunConfig, runtime: str) -> Iterator
     if len({sink.features for sink in config.sinks if sink.content == "decisions"}) > 1:
         reason = "a decision is written once, for all outputs"
         yield Problem("sinks[].features", "true and false", "one of them for all outputs on an engine", reason)
+    for index, sink in enumerate(config.sinks):
+        if sink.path is not None and is_stream(Path(sink.path)):
+            reason = "a device or a pipe cannot be cut back after a crash"
+            yield Problem(f"sinks[{index}].path", sink.path, "a file on an engine, or type: stdout (-)", reason)
     if config.metrics.port is not None:
         reason = "engines have metrics of their own"
         yield Problem("metrics.port", str(config.metrics.port), "nothing on an engine", reason)

@@ -13,6 +13,7 @@ import polars as pl
 from counterfoil.connectors.line_output import LineOutput
 from counterfoil.connectors.parquet_output import ParquetOutput
 from counterfoil.connectors.standard_output import StandardOutput
+from counterfoil.connectors.stream_output import StreamOutput, is_stream
 from counterfoil.errors import StorageError
 from counterfoil.observability import get_logger
 from counterfoil.runtimes.local.failpoints import reach
@@ -42,7 +43,7 @@ class LineSink:
     Parameters
     ----------
     path
-        The file, or ``-`` for standard output.
+        The file, or ``-`` for standard output. A named pipe or a device is written as standard output is.
     features
         Whether its lines carry features.
     encoder
@@ -52,8 +53,14 @@ class LineSink:
     def __init__(self, path: str, features: bool, encoder: LineEncoder) -> None:
         self.features = features
         self.encoder = encoder
-        self._name = path if path == STANDARD_OUTPUT else str(Path(path).resolve())
-        self._output = StandardOutput() if path == STANDARD_OUTPUT else LineOutput(Path(path))
+        self._output: StandardOutput | LineOutput
+        if path == STANDARD_OUTPUT:
+            self._name, self._output = path, StandardOutput()
+        elif is_stream(Path(path)):
+            # Not resolved: what /dev/stdout leads to has another name in every process.
+            self._name, self._output = str(Path(path).absolute()), StreamOutput(Path(path))
+        else:
+            self._name, self._output = str(Path(path).resolve()), LineOutput(Path(path))
         self._record = OutputRecord(self._name, features, 0, 0)
         self._blocks = 0
         self._synced = time.monotonic()
@@ -74,7 +81,7 @@ class LineSink:
             If the file was begun with other settings.
         """
         known = store.outputs().get(self._name)
-        if known is not None and known.features != self.features:
+        if known is not None and isinstance(self._output, LineOutput) and known.features != self.features:
             raise StorageError(f"{self._name}: was begun with features={known.features}; choose another output")
         self._record = self._standing(store, known, first_block)
         # Known before the first byte is written: else a crash would leave bytes that nobody knows to cut off.
@@ -94,7 +101,8 @@ class LineSink:
         """Return up to where the output is good as it is."""
         if not isinstance(self._output, LineOutput):
             # What a pipe got before a crash is not known; a new one gets what is decided from now on.
-            return known or OutputRecord(self._name, self.features, store.totals.blocks, store.totals.blocks)
+            fresh = OutputRecord(self._name, self.features, store.totals.blocks, store.totals.blocks)
+            return fresh if known is None else replace(known, features=self.features)
         if known is None:
             return OutputRecord(self._name, self.features, first_block, first_block)
         if self._output.size < known.bytes or self._output.tail_checksum(known.bytes) != known.tail_checksum:
