@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from counterfoil.cli.console import examples, messages, output, write_json
 from counterfoil.cli.options import Json
+from counterfoil.signals import clean_stop
 
 if TYPE_CHECKING:
     from counterfoil.demo import Session
@@ -44,7 +42,7 @@ def demo(
 
     configure_logs("warning", "console")
     session = Session(DemoSettings(seconds, rate, customers, seed))
-    with _stop_on_signal(session.stopped):
+    with clean_stop(session.stopped):
         _warm_up(session)
         if session.stopped.is_set():
             raise typer.Exit(1)
@@ -113,28 +111,6 @@ def _watch(session: Session, look: Any, every: float = 0.1) -> RunSummary:
     if failures:
         raise failures[0]
     return found[0]
-
-
-@contextmanager
-def _stop_on_signal(stopped: threading.Event) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM end the demo in order; a second one acts as usual."""
-
-    def stop(number: int, frame: object) -> None:
-        del frame
-        stopped.set()
-        signal.signal(number, former[number])
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former: dict[int, Any] = {}
-    for number in (signal.SIGINT, signal.SIGTERM):
-        former[int(number)] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for each, handler in former.items():
-            signal.signal(each, handler)
 
 
 def register(application: typer.Typer, panel: str) -> None:

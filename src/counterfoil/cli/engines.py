@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterfoil.cli.console import messages
 from counterfoil.errors import ConfigurationError
+from counterfoil.signals import clean_stop
 
 if TYPE_CHECKING:
+    import threading
+
     from counterfoil.config import RunConfig
     from counterfoil.runtimes.local.summary import RunSummary
 
@@ -52,26 +52,17 @@ def carry_on_spark(config: RunConfig, stopped: threading.Event, quiet: bool) -> 
     from counterfoil.runtimes.spark.runtime import SparkRuntime
 
     configure_logs(config.log.level, config.log.format)
+    # A second Ctrl-C ends the program where it stands, which this would tell at length.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     resolved = {"spark.jars", "spark.jars.packages"} & config.spark.properties.keys()
     jars = jars_of("spark", quiet) if needs_kafka(config) and not resolved else []
     tell_first_start(quiet)
     return SparkRuntime(config, jars=jars).run(stopped)
 
 
-@contextmanager
-def _stop_on_signal(stopped: threading.Event) -> Iterator[None]:
-    """Let the run end in order on SIGTERM and SIGINT."""
-    former = {each: signal.signal(each, lambda *_: stopped.set()) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for each, handler in former.items():
-            signal.signal(each, handler)
-
-
 def carry(config: RunConfig, stopped: threading.Event, quiet: bool) -> RunSummary:
     """Run on the engine that the settings name."""
-    with _stop_on_signal(stopped):
+    with clean_stop(stopped):
         return _carried(config, stopped, quiet)
 
 

@@ -16,8 +16,8 @@ import typer
 from counterfoil.cli.console import examples
 from counterfoil.cli.options import InputFormat, KafkaSettings, is_topic, moment, settings_of
 from counterfoil.cli.sending import Progress, Told, late_note, open_topic
-from counterfoil.cli.signals import clean_stop
 from counterfoil.errors import ConfigurationError, StorageError, nearest
+from counterfoil.signals import clean_stop
 
 if TYPE_CHECKING:
     import polars as pl

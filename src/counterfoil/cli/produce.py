@@ -25,8 +25,8 @@ from counterfoil.cli.options import (
     source_of,
 )
 from counterfoil.cli.sending import Progress, Told, late_note, open_topic
-from counterfoil.cli.signals import clean_stop
 from counterfoil.errors import ConfigurationError
+from counterfoil.signals import clean_stop
 
 if TYPE_CHECKING:
     from counterfoil.connectors.kafka_producer import TopicProducer

@@ -31,9 +31,9 @@ from counterfoil.cli.options import (
     secret_of,
 )
 from counterfoil.cli.run_target import Engine
-from counterfoil.cli.signals import quiet_end
 from counterfoil.compiled import load_compiler
 from counterfoil.errors import ConfigurationError
+from counterfoil.signals import quiet_end
 from counterfoil.words import counted
 
 if TYPE_CHECKING:

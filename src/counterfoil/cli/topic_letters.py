@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from counterfoil.cli.console import output, write_json
-from counterfoil.cli.signals import clean_stop
+from counterfoil.signals import clean_stop
 
 if TYPE_CHECKING:
     from counterfoil.connectors.kafka_reader import TopicMessage

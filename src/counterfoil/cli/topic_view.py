@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from counterfoil.cli.console import messages
-from counterfoil.cli.signals import clean_stop
+from counterfoil.signals import clean_stop
 from counterfoil.words import counted
 
 if TYPE_CHECKING:

@@ -130,11 +130,11 @@ def rekey(
     """
     import threading
 
-    from counterfoil.cli.signals import clean_stop
     from counterfoil.connectors.kafka_rekey import Rekeying
     from counterfoil.connectors.kafka_settings import KafkaAddress
     from counterfoil.connectors.message_keys import delimited_keys, json_keys
     from counterfoil.observability import configure_logs
+    from counterfoil.signals import clean_stop
 
     address = KafkaAddress.parse(source, "TOPIC")
     if len(address.topics) != 1:

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 _POLL_SECONDS = 0.2
 _STOP_SECONDS = 60.0
+_UNTOUCHED_SECONDS = 3.0
+"""How long to try for a savepoint of a job that has committed nothing: a moment later it might have."""
 _CUTS_MOST = 1_000_000
 
 
@@ -136,7 +138,10 @@ class FlinkRuntime:
         ready = time.monotonic()
         try:
             client = environment.execute_async()
-            done = self._wait(client, stopped, f"{address}/savepoints")
+            # A folder that this process cannot read says nothing.
+            done = self._wait(
+                client, stopped, f"{address}/savepoints", lambda: folder is not None and folder.newest() == restore
+            )
         except CounterfoilError:
             raise
         except Exception as error:
@@ -202,14 +207,15 @@ class FlinkRuntime:
             places.append((0, 0))
         return Cuts(tuple(places), time.time_ns() // 1000)
 
-    def _wait(self, client: Any, stopped: threading.Event, savepoints: str) -> bool:
+    @staticmethod
+    def _wait(client: Any, stopped: threading.Event, savepoints: str, untouched: Callable[[], bool]) -> bool:
         """Wait for the end; return whether it was the end of the input."""
         # Asking for the status fails where a cluster within this process has ended with its job.
         end = client.get_job_execution_result()
         while not end.done():
             if stopped.wait(_POLL_SECONDS) and not end.done():
                 # What is under way is finished and committed; the next run goes on from here.
-                _stop(client, savepoints)
+                _stop(client, savepoints, untouched)
                 return False
         end.result()
         return True
@@ -248,21 +254,42 @@ class FlinkRuntime:
         return StorageError(f"flink: the job ended: {reason.removeprefix('Caused by: ')[:1000]}")
 
 
-def _stop(client: Any, savepoints: str) -> None:
-    """Stop a job with a savepoint; where that cannot be had in time, cancel it: its last checkpoint remains."""
+def _stop(client: Any, savepoints: str, untouched: Callable[[], bool]) -> None:
+    """Stop a job with a savepoint; where that cannot be had in time, cancel it: its last checkpoint remains.
+
+    Parameters
+    ----------
+    client
+        Of the job.
+    savepoints
+        Where savepoints are.
+    untouched
+        Says whether the job has not committed anything yet. A savepoint would hold nothing that is not there already,
+        so nobody waits long for one: workers that compile their kernels answer nothing for a minute or two.
+    """
     from pyflink.java_gateway import get_gateway  # noqa: PLC0415 - an extra
 
     form = get_gateway().jvm.org.apache.flink.core.execution.SavepointFormatType.CANONICAL
-    deadline = time.monotonic() + _STOP_SECONDS
+    began = time.monotonic()
     while True:
+        # PyFlink's own function calls a method that Flink 2 does not have any more.
+        taken = client._j_job_client.stopWithSavepoint(False, savepoints, form)
+        while not taken.isDone() and not (time.monotonic() > began + _UNTOUCHED_SECONDS and untouched()):
+            time.sleep(_POLL_SECONDS / 4)
+        if not taken.isDone():
+            break
         try:
-            # PyFlink's own function calls a method that Flink 2 does not have any more.
-            client._j_job_client.stopWithSavepoint(False, savepoints, form).get()
+            taken.get()
         except Exception as error:
             # A job that starts, or starts again, has tasks that do not run yet.
-            if time.monotonic() < deadline and "CheckpointException" in str(error):
+            seconds = _UNTOUCHED_SECONDS if untouched() else _STOP_SECONDS
+            if time.monotonic() < began + seconds and "CheckpointException" in str(error):
                 time.sleep(_POLL_SECONDS)
                 continue
-            _log.warning("stopped without a savepoint; the next run goes on from the last checkpoint")
-            client.cancel().result()
+            break
         return
+    if untouched():
+        _log.info("stopped before anything was committed")
+    else:
+        _log.warning("stopped without a savepoint; the next run goes on from the last checkpoint")
+    client.cancel().result()

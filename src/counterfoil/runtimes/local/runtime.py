@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -51,6 +49,7 @@ from counterfoil.runtimes.local.summary import LatencyTally, RefusalTally, RunSu
 from counterfoil.runtimes.local.tables import decision_frames
 from counterfoil.runtimes.local.values import time_text
 from counterfoil.runtimes.plan import CompiledProgram
+from counterfoil.signals import clean_stop
 
 if TYPE_CHECKING:
     from counterfoil.decisions.decided import Decided
@@ -279,7 +278,7 @@ class LocalRuntime:
         feed = feed or self.open_input()
         before, started = self.store.totals, time.monotonic()
         try:
-            with _stop_on_signal(stopped):
+            with clean_stop(stopped):
                 record, shift = self._resume(feed)
                 self._open_exports()
                 self._open_sinks(record.source)
@@ -579,25 +578,3 @@ class LocalRuntime:
             stopped,
             self._refusals.told(after.received - before.received),
         )
-
-
-@contextmanager
-def _stop_on_signal(stopped: threading.Event) -> Iterator[None]:
-    """Let SIGTERM and SIGINT set an event; a second one acts as it did before."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former: dict[int, Any] = {}
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        del frame
-        stopped.set()
-        signal.signal(number, former[number])
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        former[int(number)] = signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for each, handler in former.items():
-            signal.signal(each, handler)

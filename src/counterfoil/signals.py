@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,15 +22,9 @@ def quiet_end(stopped: threading.Event) -> Iterator[None]:
     stopped
         Is set too, for the case that a library keeps the end from going through.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    former: dict[int, Any] = {}
 
-    def end(number: int, frame: object) -> None:
-        del frame
+    def end(_: int) -> None:
         stopped.set()
-        signal.signal(number, former[number])
         raise SystemExit(0)
 
     tell = sys.unraisablehook
@@ -40,15 +34,12 @@ def quiet_end(stopped: threading.Event) -> Iterator[None]:
         if not isinstance(caught.exc_value, SystemExit):
             tell(caught)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        former[int(number)] = signal.signal(number, end)
     sys.unraisablehook = unless_ended
     try:
-        yield
+        with _first(end):
+            yield
     finally:
         sys.unraisablehook = tell
-        for each, handler in former.items():
-            signal.signal(each, handler)
 
 
 @contextmanager
@@ -60,18 +51,25 @@ def clean_stop(stopped: threading.Event) -> Iterator[None]:
     stopped
         Is set by the first signal.
     """
+    with _first(lambda _: stopped.set()):
+        yield
+
+
+@contextmanager
+def _first(act: Callable[[int], None]) -> Iterator[None]:
+    """Call something at the first SIGTERM and the first Ctrl-C; only the main thread has signals."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     former: dict[int, Any] = {}
 
-    def stop(number: int, frame: object) -> None:
+    def once(number: int, frame: object) -> None:
         del frame
-        stopped.set()
         signal.signal(number, former[number])
+        act(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        former[int(number)] = signal.signal(number, stop)
+        former[int(number)] = signal.signal(number, once)
     try:
         yield
     finally:

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from counterfoil.cli.signals import quiet_end
+from counterfoil.signals import clean_stop, quiet_end
 
 PROGRAM = Path(sys.executable).parent / "counterfoil"
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
@@ -33,17 +35,38 @@ def test_the_first_signal_ends_and_the_second_acts_as_before(number: signal.Sign
         signal.signal(number, former)
 
 
-def test_other_threads_have_no_signals() -> None:
-    found: list[str] = []
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_clean_stop_goes_on_and_the_second_signal_acts_as_before(number: signal.Signals) -> None:
+    seen: list[int] = []
+    former = signal.signal(number, lambda found, frame: seen.append(found))
+    stopped = threading.Event()
+    try:
+        with clean_stop(stopped):
+            os.kill(os.getpid(), number)
+            assert (stopped.is_set(), seen) == (True, [])
+            os.kill(os.getpid(), number)
+            assert seen == [number]
+        with clean_stop(threading.Event()):
+            pass
+        os.kill(os.getpid(), number)
+        assert seen == [number, number]
+    finally:
+        signal.signal(number, former)
+
+
+@pytest.mark.parametrize("handling", [quiet_end, clean_stop])
+def test_other_threads_have_no_signals(handling: Callable[[threading.Event], AbstractContextManager[None]]) -> None:
+    found: list[object] = []
 
     def look() -> None:
-        with quiet_end(threading.Event()):
-            found.append("within")
+        former = signal.getsignal(signal.SIGINT)
+        with handling(threading.Event()):
+            found.append(signal.getsignal(signal.SIGINT) is former)
 
     thread = threading.Thread(target=look)
     thread.start()
     thread.join()
-    assert found == ["within"]
+    assert found == [True]
 
 
 @pytest.mark.parametrize("number", SIGNALS)
