@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy.typing as npt
 
+from counterfoil.words import counted
+
 if TYPE_CHECKING:
     from counterfoil.decisions.decided import Decided
     from counterfoil.decisions.model_scoring import ModelScoring, Serving
@@ -109,7 +111,7 @@ class Plan:
         return asdict(self)
 
     def __str__(self) -> str:
-        lines = [f"{self.detector} on {self.on}, state in {self.shards} {'part' if self.shards == 1 else 'parts'}"]
+        lines = [f"{self.detector} on {self.on}, state in {counted(self.shards, 'part')}"]
         for number, step in enumerate(self.steps, start=1):
             lines.append(f"{number}. {step.name}: {step.what}")
             notes = [("parts", step.parts), ("key", step.key), ("state", step.state)]
@@ -142,7 +144,7 @@ def lower(program: Program, on: str, shards: int = 1, alerts: bool = False) -> P
         kept = [each for each in (dedupe, _stages(program), episodes, _outliers(detector)) if each]
         work = "duplicates, stages" if dedupe else "stages"
         name = "decide" if on == "local" else "whole"
-        parts = f"1, in {shards} shards" if on == "local" else "1"
+        parts = f"1, in {counted(shards, 'shard')}" if on == "local" else "1"
         steps = [decode, Step(name, f"{work}, {judged}, episodes", parts, state="; ".join(kept))]
         return Plan(detector.version, on, shards, (*steps, _sink(on)))
     pack = Step(
@@ -175,12 +177,12 @@ def _judged(detector: Detector) -> str:
     work = ["derived features"]
     work += ["outlier scores"] if detector.outliers else []
     work += [f"models ({', '.join(use.name for use in detector.models)})"] if detector.models else []
-    return ", ".join([*work, f"{len(detector.rules)} rules", "policy"])
+    return ", ".join([*work, counted(len(detector.rules), "rule"), "policy"])
 
 
 def _stages(program: Program) -> str:
-    stages = [f"{plan.name} ({len(plan.operations)} features)" for plan in program.stage_plans]
-    return f"entities of {len(stages)} stages: {', '.join(stages)}" if stages else ""
+    stages = [f"{plan.name} ({counted(len(plan.operations), 'feature')})" for plan in program.stage_plans]
+    return f"entities of {counted(len(stages), 'stage')}: {', '.join(stages)}" if stages else ""
 
 
 def _outliers(detector: Detector) -> str:

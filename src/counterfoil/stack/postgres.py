@@ -15,6 +15,8 @@ from counterfoil.stack.processes import not_as_root
 from counterfoil.stack.service import HOST, Place, Service, fill, recipe
 
 _USER = "stack"
+_DEBIAN = Path("/usr/lib/postgresql")
+"""Where Debian keeps each version's programs, on nobody's path."""
 
 
 class Postgres(Service):
@@ -62,7 +64,7 @@ def _initialise(programs: Path, database: Path) -> None:
 
 def _programs() -> Path:
     """Return the folder of its programs: Debian's, the path's, or that of the package `pgserver`."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
+    found = sorted(_DEBIAN.glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
     if program := shutil.which("postgres"):
         found.append(Path(program).resolve().parent)
     # Found and not imported: that would start threads and write files.
