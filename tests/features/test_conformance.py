@@ -17,6 +17,7 @@ from counterfoil.errors import LimitError, StorageError
 from counterfoil.events.batch import Batch
 from counterfoil.events.generators import PaymentsGenerator
 from counterfoil.events.identity import IdentityKey
+from counterfoil.features import layout
 from counterfoil.program import Program
 
 KEY = IdentityKey()
@@ -152,8 +153,16 @@ def test_a_snapshot_of_other_shards_is_refused() -> None:
 def test_a_snapshot_that_lacks_an_array_is_refused() -> None:
     program = Program(payments(), KEY, state_bytes=1 << 24)
     arrays = program.snapshot()
-    del arrays["card/0/records"]
-    with pytest.raises(StorageError, match="lacks card/0/records"):
+    del arrays["card/0/arena"]
+    with pytest.raises(StorageError, match="lacks card/0/arena"):
+        program.restore(arrays)
+
+
+def test_a_snapshot_of_another_layout_is_refused() -> None:
+    program = Program(payments(), KEY, state_bytes=1 << 24)
+    arrays = {name: array.copy() for name, array in program.snapshot().items()}
+    arrays["card/0/meta"][layout.META_VERSION] -= 1
+    with pytest.raises(StorageError, match="another version of counterfoil"):
         program.restore(arrays)
 
 

@@ -99,7 +99,7 @@ def test_estimates_against_the_state_that_grows(cards: int, each: int) -> None:
     program.process(payments_of(cards, each))
     # Each card has one value: a block of four.
     estimate = cards * (stage.bytes_of({"payment": each}) + 8 * int(pairs.block_words(np.int64(pairs.FIRST))))
-    records_and_rings = grown(program, stage, "records") + grown(program, stage, "arena")
+    records_and_rings = grown(program, stage, "arena")
     table = cards * round(16 / index.FILL_MAX)
     assert estimate - table <= records_and_rings + 1_024 <= 2.05 * estimate
     # Tables are made large enough for whatever a batch may bring: every event a new card and a new value.

@@ -9,6 +9,8 @@ from counterfoil.features.views import State
 
 RECORD = 8
 """Words of a record: two entities lie behind one another."""
+RECORDS = layout.ARENA_START
+"""Where the first begins."""
 
 Key = tuple[int, int, int]
 """Entity, number of the measure, value."""
@@ -17,22 +19,26 @@ Key = tuple[int, int, int]
 def state_of(arena_words: int = 1 << 16) -> State:
     arena = np.zeros(arena_words, np.int64)
     meta = np.zeros(layout.META_FREE, np.int64)
-    meta[layout.META_ARENA] = layout.ARENA_START
-    return State(np.zeros(2, np.int64), np.zeros(8 * RECORD, np.int64), arena, arena.view(np.float64), meta)
+    meta[layout.META_ARENA] = RECORDS + 8 * RECORD
+    return State(np.zeros(2, np.int64), arena, arena.view(np.float64), meta)
+
+
+def record_of(entity: int) -> np.int64:
+    return np.int64(RECORDS + entity * RECORD)
 
 
 def at(state: State, key: Key) -> np.int64:
     entity, measure, value = key
-    return pairs.locate(state, np.int64(entity * RECORD), np.int64(measure), np.int64(value))
+    return pairs.locate(state, record_of(entity), np.int64(measure), np.int64(value))
 
 
 def add(state: State, key: Key, amount: int) -> None:
     entity, measure, value = key
-    pairs.add(state, np.int64(entity * RECORD), at(state, key), np.int64(measure), np.int64(value), np.int64(amount))
+    pairs.add(state, record_of(entity), at(state, key), np.int64(measure), np.int64(value), np.int64(amount))
 
 
 def remove(state: State, key: Key) -> None:
-    pairs.remove(state, np.int64(key[0] * RECORD), at(state, key))
+    pairs.remove(state, record_of(key[0]), at(state, key))
 
 
 def numbers_of(state: State, asked: set[Key]) -> dict[Key, int]:
@@ -88,7 +94,7 @@ def test_a_block_that_was_outgrown_is_used_again() -> None:
 
 
 def test_a_full_arena_marks_the_shard_and_harms_nothing() -> None:
-    state = state_of(layout.ARENA_START + int(pairs.block_words(np.int64(pairs.FIRST))) + 3)
+    state = state_of(RECORDS + 8 * RECORD + int(pairs.block_words(np.int64(pairs.FIRST))) + 3)
     for number in range(9):
         add(state, (0, 1, number), number)
     assert state.meta[layout.META_FULL] == 1

@@ -109,7 +109,8 @@ class Costs:
 def feature_costs(detector: Detector) -> Costs:
     """Return what each aggregate of a detector costs, and each stage as a whole.
 
-    The figures are exact for records and entries; index and maps are taken at their fullest, and may be half empty.
+    The figures are exact for records and entries; a record begins on a cache line, which leaves some words before it
+    unused. Index and maps are taken at their fullest, and may be half empty.
 
     Raises
     ------

@@ -1,7 +1,8 @@
-"""The hash index of a shard: key to slot, open addressing with linear probing, in one flat array.
+"""The hash index of a shard: key to record, open addressing with linear probing, in one flat array.
 
-Entry ``i`` is the two words ``table[2 * i]`` (key, 0 for empty) and ``table[2 * i + 1]`` (slot). Entries lie in the
-order of their keys' hashes, so that a table is copied into one of twice the size from beginning to end.
+Entry ``i`` is the two words ``table[2 * i]`` (key, 0 for empty) and ``table[2 * i + 1]`` (where its record begins in
+the arena). Entries lie in the order of their keys' hashes, so that a table is copied into one of twice the size from
+beginning to end.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def place_of(table: Words, key: np.int64) -> np.int64:
 
 @nb.njit(inline="always")
 def find(table: Words, key: np.int64) -> np.int64:
-    """Return the slot of a key, or -1."""
+    """Return where a key's record begins, or -1."""
     place = place_of(table, key)
     while True:
         found = load(table, place)
@@ -41,7 +42,7 @@ def find(table: Words, key: np.int64) -> np.int64:
 
 
 @nb.njit(inline="always")
-def insert(table: Words, key: np.int64, slot: np.int64) -> None:
+def insert(table: Words, key: np.int64, record: np.int64) -> None:
     """Add a key that is not there yet; there must be room."""
     place = place_of(table, key)
     while load(table, place) != 0:
@@ -49,7 +50,7 @@ def insert(table: Words, key: np.int64, slot: np.int64) -> None:
         if place == table.shape[0]:
             place = np.int64(0)
     store(table, place, key)
-    store(table, place + 1, slot)
+    store(table, place + 1, record)
 
 
 @nb.njit(nogil=True, cache=True)

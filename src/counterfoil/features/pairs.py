@@ -41,7 +41,7 @@ def place_of(address: np.int64, power: np.int64, measure: np.int64, value: np.in
 @nb.njit(inline="always")
 def locate(state: State, record: np.int64, measure: np.int64, value: np.int64) -> np.int64:
     """Return the arena word of a value's entry, or of the empty entry where it belongs; -1 where there is no block."""
-    block = load(state.records, record + layout.RECORD_VALUES)
+    block = load(state.arena, record + layout.RECORD_VALUES)
     if block == 0:
         return np.int64(-1)
     address = block >> layout.RING_SHIFT
@@ -78,7 +78,7 @@ def change(state: State, at: np.int64, amount: np.int64) -> None:
 @nb.njit(inline="always")
 def add(state: State, record: np.int64, at: np.int64, measure: np.int64, value: np.int64, amount: np.int64) -> None:
     """Add a value that was located and is not there. Where the arena is full, the shard is marked as such."""
-    if at < 0 or _is_full(state, load(state.records, record + layout.RECORD_VALUES)):
+    if at < 0 or _is_full(state, load(state.arena, record + layout.RECORD_VALUES)):
         if not _grow(state, record):
             store(state.meta, layout.META_FULL, 1)
             return
@@ -86,7 +86,7 @@ def add(state: State, record: np.int64, at: np.int64, measure: np.int64, value: 
     store(state.arena, at, measure)
     store(state.arena, at + 1, value)
     store(state.arena, at + 2, amount)
-    address = load(state.records, record + layout.RECORD_VALUES) >> layout.RING_SHIFT
+    address = load(state.arena, record + layout.RECORD_VALUES) >> layout.RING_SHIFT
     store(state.arena, address, load(state.arena, address) + 1)
 
 
@@ -99,7 +99,7 @@ def _is_full(state: State, block: np.int64) -> bool:
 @nb.njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
 def remove(state: State, record: np.int64, at: np.int64) -> None:
     """Empty the entry of a value that is there, and move up those behind it that would no longer be found."""
-    block = load(state.records, record + layout.RECORD_VALUES)
+    block = load(state.arena, record + layout.RECORD_VALUES)
     address = block >> layout.RING_SHIFT
     power = block & ((1 << layout.RING_SHIFT) - 1)
     mask = (np.int64(1) << power) - 1
@@ -123,7 +123,7 @@ def remove(state: State, record: np.int64, at: np.int64) -> None:
 @nb.njit(nogil=True, cache=True, _nrt=False, error_model="numpy")
 def _grow(state: State, record: np.int64) -> bool:
     """Give an entity its first block or one of twice the size; False where the arena is full."""
-    old = load(state.records, record + layout.RECORD_VALUES)
+    old = load(state.arena, record + layout.RECORD_VALUES)
     old_power = old & ((1 << layout.RING_SHIFT) - 1)
     power = old_power + 1 if old != 0 else np.int64(FIRST)
     words = block_words(power)
@@ -138,7 +138,7 @@ def _grow(state: State, record: np.int64) -> bool:
         store(state.meta, layout.META_ARENA, address + words)
     for word in range(words):
         store(state.arena, address + word, 0)
-    store(state.records, record + layout.RECORD_VALUES, (address << layout.RING_SHIFT) | power)
+    store(state.arena, record + layout.RECORD_VALUES, (address << layout.RING_SHIFT) | power)
     if old != 0:
         before = old >> layout.RING_SHIFT
         store(state.arena, address, load(state.arena, before))

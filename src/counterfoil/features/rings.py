@@ -104,13 +104,13 @@ def create(state: State, plan: Plan, track: np.int64, record: np.int64) -> bool:
     store(state.arena, address, layout.TIME_NONE)
     for word in range(1, stride):
         store(state.arena, address + word, 0)
-    store(state.records, part + layout.RING, (address << layout.RING_SHIFT) | power)
-    store(state.records, part + layout.FLOOR, 0)
-    store(state.records, part + layout.HEAD, 1)
-    store(state.records, part + layout.NEWEST, layout.TIME_NONE)
+    store(state.arena, part + layout.RING, (address << layout.RING_SHIFT) | power)
+    store(state.arena, part + layout.FLOOR, 0)
+    store(state.arena, part + layout.HEAD, 1)
+    store(state.arena, part + layout.NEWEST, layout.TIME_NONE)
     first = load2(plan.tracks, track, layout.TRACK_FIRST)
     if first >= 0:
-        store(state.records, record + first, layout.TIME_NEVER)
+        store(state.arena, record + first, layout.TIME_NEVER)
     return True
 
 
@@ -120,9 +120,9 @@ def _forget(state: State, plan: Plan, track: np.int64, record: np.int64, at: np.
     start = load2(plan.tracks, track, layout.TRACK_TALLIES)
     for tally in range(start, start + load2(plan.tracks, track, layout.TRACK_TALLY_COUNT)):
         word = record + load2(plan.tallies, tally, layout.TALLY_RECORD)
-        if load2(plan.tallies, tally, layout.TALLY_LIFETIME) == 0 and load(state.records, word) <= sequence:
+        if load2(plan.tallies, tally, layout.TALLY_LIFETIME) == 0 and load(state.arena, word) <= sequence:
             leave(state, plan, tally, record, word, at)
-            store(state.records, word, sequence + 1)
+            store(state.arena, word, sequence + 1)
     start = load2(plan.tracks, track, layout.TRACK_MEASURES)
     for measure in range(start, start + load2(plan.tracks, track, layout.TRACK_MEASURE_COUNT)):
         if load2(plan.measures, measure, layout.MEASURE_CODE) == layout.VALUE_NEXT:
@@ -140,7 +140,7 @@ def leave(state: State, plan: Plan, tally: np.int64, record: np.int64, word: np.
     value = at + load2(plan.measures, load2(plan.tallies, tally, layout.TALLY_MEASURE), layout.MEASURE_WORD)
     if load2(plan.tallies, tally, layout.TALLY_CODE) == layout.TALLY_DISTINCT:
         if load(state.arena, value + 1) == layout.TIME_NEVER:
-            store(state.records, word + 1, load(state.records, word + 1) - 1)
+            store(state.arena, word + 1, load(state.arena, word + 1) - 1)
         return
     if load(state.arena, value) == layout.NULL:
         return
@@ -161,7 +161,7 @@ def enter(state: State, plan: Plan, tally: np.int64, record: np.int64, word: np.
     value = at + load2(plan.measures, load2(plan.tallies, tally, layout.TALLY_MEASURE), layout.MEASURE_WORD)
     if load2(plan.tallies, tally, layout.TALLY_CODE) == layout.TALLY_DISTINCT:
         if load(state.arena, value + 1) == layout.TIME_NEVER:
-            store(state.records, word + 1, load(state.records, word + 1) + 1)
+            store(state.arena, word + 1, load(state.arena, word + 1) + 1)
         return
     if load(state.arena, value) == layout.NULL:
         return
@@ -178,19 +178,19 @@ def _make_room(state: State, plan: Plan, track: np.int64, record: np.int64) -> b
     """Trim a full ring, and double it where more than half of it is still needed; False where the arena is full."""
     part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
     stride = load2(plan.tracks, track, layout.TRACK_STRIDE)
-    address = load(state.records, part + layout.RING) >> layout.RING_SHIFT
-    power = load(state.records, part + layout.RING) & ((1 << layout.RING_SHIFT) - 1)
+    address = load(state.arena, part + layout.RING) >> layout.RING_SHIFT
+    power = load(state.arena, part + layout.RING) & ((1 << layout.RING_SHIFT) - 1)
     capacity = 1 << power
     mask = capacity - 1
-    floor = load(state.records, part + layout.FLOOR)
-    head = load(state.records, part + layout.HEAD)
+    floor = load(state.arena, part + layout.FLOOR)
+    head = load(state.arena, part + layout.HEAD)
     keep = _needed_from(
         state.arena, address, mask, stride, floor, head, load2(plan.tracks, track, layout.TRACK_HORIZON)
     )
     for sequence in range(floor + 1, keep + 1):
         at = entry(address, mask, stride, sequence)
         _forget(state, plan, track, record, at, sequence)
-    store(state.records, part + layout.FLOOR, keep)
+    store(state.arena, part + layout.FLOOR, keep)
     if head - keep <= capacity >> 1:
         return True
     words = (stride << (power + 1)) + block_words(load2(plan.tracks, track, layout.TRACK_EXTREMES), capacity << 1)
@@ -202,7 +202,7 @@ def _make_room(state: State, plan: Plan, track: np.int64, record: np.int64) -> b
         target = entry(grown, 2 * capacity - 1, stride, sequence)
         for word in range(stride):
             store(state.arena, target + word, load(state.arena, source + word))
-    store(state.records, part + layout.RING, (grown << layout.RING_SHIFT) | (power + 1))
+    store(state.arena, part + layout.RING, (grown << layout.RING_SHIFT) | (power + 1))
     free = layout.META_FREE + track * layout.FREE_CAPACITIES + power
     store(state.arena, address, load(state.meta, free))
     store(state.meta, free, address)
@@ -355,7 +355,7 @@ def _link_values(
 ) -> None:
     """Link the new entry with the occurrences of its value before and after it; update what counts values."""
     stride = load2(plan.tracks, track, layout.TRACK_STRIDE)
-    floor = load(state.records, record + load2(plan.tracks, track, layout.TRACK_RECORD) + layout.FLOOR)
+    floor = load(state.arena, record + load2(plan.tracks, track, layout.TRACK_RECORD) + layout.FLOOR)
     at = entry(address, mask, stride, sequence)
     start = load2(plan.tracks, track, layout.TRACK_TALLIES)
     stop = start + load2(plan.tracks, track, layout.TRACK_TALLY_COUNT)
@@ -363,10 +363,10 @@ def _link_values(
         if load2(plan.tallies, tally, layout.TALLY_LIFETIME) == 1:
             continue
         word = record + load2(plan.tallies, tally, layout.TALLY_RECORD)
-        if load(state.records, word) == 0:
-            store(state.records, word, floor + 1)
-        if sequence < load(state.records, word):
-            store(state.records, word, load(state.records, word) + 1)
+        if load(state.arena, word) == 0:
+            store(state.arena, word, floor + 1)
+        if sequence < load(state.arena, word):
+            store(state.arena, word, load(state.arena, word) + 1)
     first = load2(plan.tracks, track, layout.TRACK_MEASURES)
     for measure in range(first, first + load2(plan.tracks, track, layout.TRACK_MEASURE_COUNT)):
         code = load2(plan.measures, measure, layout.MEASURE_CODE)
@@ -374,7 +374,7 @@ def _link_values(
             _link_next(state, plan, track, measure, record, address, mask, sequence, floor, head)
     for tally in range(start, stop):
         word = record + load2(plan.tallies, tally, layout.TALLY_RECORD)
-        if load2(plan.tallies, tally, layout.TALLY_LIFETIME) == 1 or sequence >= load(state.records, word):
+        if load2(plan.tallies, tally, layout.TALLY_LIFETIME) == 1 or sequence >= load(state.arena, word):
             enter(state, plan, tally, record, word, at)
 
 
@@ -437,9 +437,9 @@ def _link_next(
         if (
             load2(plan.tallies, tally, layout.TALLY_CODE) == layout.TALLY_DISTINCT
             and load2(plan.tallies, tally, layout.TALLY_MEASURE) == measure
-            and load(state.records, place_word) <= last
+            and load(state.arena, place_word) <= last
         ):
-            store(state.records, place_word + 1, load(state.records, place_word + 1) - 1)
+            store(state.arena, place_word + 1, load(state.arena, place_word + 1) - 1)
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
@@ -500,27 +500,27 @@ def insert(
     """Enter one event into an entity's ring; False where the arena is full."""
     part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
     stride = load2(plan.tracks, track, layout.TRACK_STRIDE)
-    if load(state.records, part + layout.RING) == 0 and not create(state, plan, track, record):
+    if load(state.arena, part + layout.RING) == 0 and not create(state, plan, track, record):
         return False
-    floor = load(state.records, part + layout.FLOOR)
-    head = load(state.records, part + layout.HEAD)
-    if head - floor == 1 << (load(state.records, part + layout.RING) & ((1 << layout.RING_SHIFT) - 1)):
+    floor = load(state.arena, part + layout.FLOOR)
+    head = load(state.arena, part + layout.HEAD)
+    if head - floor == 1 << (load(state.arena, part + layout.RING) & ((1 << layout.RING_SHIFT) - 1)):
         if not _make_room(state, plan, track, record):
             return False
-        floor = load(state.records, part + layout.FLOOR)
-    address = load(state.records, part + layout.RING) >> layout.RING_SHIFT
-    mask = (1 << (load(state.records, part + layout.RING) & ((1 << layout.RING_SHIFT) - 1))) - 1
+        floor = load(state.arena, part + layout.FLOOR)
+    address = load(state.arena, part + layout.RING) >> layout.RING_SHIFT
+    mask = (1 << (load(state.arena, part + layout.RING) & ((1 << layout.RING_SHIFT) - 1))) - 1
     resolution = load2(plan.tracks, track, layout.TRACK_RESOLUTION)
     if resolution > 0:
         time -= time % resolution
     first = load2(plan.tracks, track, layout.TRACK_FIRST)
     if first >= 0:
-        store(state.records, record + first, min(load(state.records, record + first), time))
+        store(state.arena, record + first, min(load(state.arena, record + first), time))
     sequence = head
-    if load(state.records, part + layout.NEWEST) > time:
+    if load(state.arena, part + layout.NEWEST) > time:
         sequence = bound(state.arena, address, mask, stride, head, floor + 1, head, time)
     else:
-        store(state.records, part + layout.NEWEST, time)
+        store(state.arena, part + layout.NEWEST, time)
     if (
         resolution > 0
         and load(state.arena, entry(address, mask, stride, sequence - 1)) == time
@@ -538,7 +538,7 @@ def insert(
     store(state.arena, at, time)
     _accumulate(state, plan, events, track, row, before, at)
     head += 1
-    store(state.records, part + layout.HEAD, head)
+    store(state.arena, part + layout.HEAD, head)
     if sequence + 1 < head:
         _carry_forward(state, plan, events, track, row, address, mask, sequence + 1, head)
     if load2(plan.tracks, track, layout.TRACK_TALLY_COUNT) > 0:

@@ -19,7 +19,7 @@ from counterfoil.features.views import Events
 from counterfoil.memory import Frontier, reserve
 
 STATE_BYTES_DEFAULT = 1 << 36
-"""Address space for the rings of one shard, and again for its records: memory is used only where it is written."""
+"""Address space for the records and rings of one shard: memory is used only where it is written."""
 
 
 @dataclass(slots=True)
@@ -27,7 +27,6 @@ class Shard:
     """The state of one shard of a stage."""
 
     table: Words
-    records: Words
     arena: Words
     meta: Words
     larger_table: Words | None = None
@@ -39,9 +38,9 @@ class Shard:
         words = state_bytes // 8
         meta = np.zeros(layout.META_FREE + layout.FREE_CAPACITIES * max(len(plan.tracks), 1), np.int64)
         meta[layout.META_ARENA] = layout.ARENA_START
+        meta[layout.META_VERSION] = layout.VERSION
         return cls(
             reserve(2 * index.CAPACITY_FIRST),
-            reserve(words),
             reserve(words),
             meta,
         )
@@ -51,10 +50,9 @@ class Shard:
         """How many entities it knows."""
         return int(self.meta[layout.META_ENTITIES])
 
-    def room(self, plan: StagePlan) -> int:
+    def room(self) -> int:
         """Return how many more events it can take whatever they bring."""
-        entities = min(int(len(self.table) // 2 * index.FILL_MAX), len(self.records) // plan.record_words)
-        return (entities - self.entities) // _NEW_MAX
+        return (int(len(self.table) // 2 * index.FILL_MAX) - self.entities) // _NEW_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ class Stages:
     lateness
         Microseconds by which an event may be older than its entity's newest.
     state_bytes
-        Limit on the bytes of records, and of rings, of one shard.
+        Limit on the bytes of records and rings of one shard.
     """
 
     def __init__(
@@ -139,26 +137,18 @@ class Stages:
     def _follow_growth(self) -> None:
         """Watch the arrays that there are now."""
         self._unseen = 0
-        self._frontiers = [
-            (shard, plan.record_words, Frontier(shard.records), Frontier(shard.arena))
-            for plan, shards in zip(self.plans, self._state, strict=True)
-            for shard in shards
-        ]
+        self._frontiers = [(shard, Frontier(shard.arena)) for shards in self._state for shard in shards]
 
     def _stay_ahead(self) -> None:
         """Have the pages touched that records, rings and indexes will soon grow into."""
         self._unseen = 0
-        for shard, record_words, records, arena in self._frontiers:
+        for shard, arena in self._frontiers:
             if shard.larger_table is None and index.is_nearly_full(shard.table, shard.entities):
                 shard.larger_table = reserve(2 * len(shard.table), dense=True)
                 self._touch(Frontier(shard.larger_table), 0, len(shard.larger_table))
-            for frontier, used in (
-                (records, shard.entities * record_words),
-                (arena, int(shard.meta[layout.META_ARENA])),
-            ):
-                pages = frontier.next_pages(used)
-                if pages is not None:
-                    self._touch(frontier, *pages)
+            pages = arena.next_pages(int(shard.meta[layout.META_ARENA]))
+            if pages is not None:
+                self._touch(arena, *pages)
 
     def _touch(self, frontier: Frontier, first: int, last: int) -> None:
         self._toucher = self._toucher or ThreadPoolExecutor(1, "pages")
@@ -213,7 +203,7 @@ class Stages:
         if changed:
             self._fill_directory()
         self._room = min(
-            (shard.room(plan) for plan, shards in zip(self.plans, self._state, strict=True) for shard in shards),
+            (shard.room() for shards in self._state for shard in shards),
             default=events,
         )
         if self._room < events:
@@ -231,7 +221,6 @@ class Stages:
                 row[kernel.OPERATIONS], row[kernel.OPERATIONS_ROWS] = address_of(plan.operations), len(plan.operations)
                 row[kernel.DIVISORS] = plan.divisors.ctypes.data
                 row[kernel.TABLE], row[kernel.TABLE_WORDS] = address_of(shard.table), len(shard.table)
-                row[kernel.RECORDS], row[kernel.RECORDS_WORDS] = address_of(shard.records), len(shard.records)
                 row[kernel.ARENA], row[kernel.ARENA_WORDS] = address_of(shard.arena), len(shard.arena)
                 row[kernel.META], row[kernel.META_WORDS] = address_of(shard.meta), len(shard.meta)
                 row[kernel.RECORD_WORDS] = plan.record_words
@@ -256,7 +245,6 @@ class Stages:
             for place, shard in enumerate(shards):
                 prefix = f"{plan.name}/{place}"
                 arrays[f"{prefix}/table"] = shard.table
-                arrays[f"{prefix}/records"] = shard.records[: shard.entities * plan.record_words]
                 arrays[f"{prefix}/arena"] = shard.arena[: int(shard.meta[layout.META_ARENA])]
                 arrays[f"{prefix}/meta"] = shard.meta
         return arrays
@@ -267,7 +255,7 @@ class Stages:
         Raises
         ------
         StorageError
-            When an array is missing, or there are more shards than here.
+            When an array is missing, there are more shards than here, or another version of this program wrote them.
         """
         if sum(name.endswith("/table") for name in arrays) != len(self.plans) * self._shards:
             message = f"the snapshot was not taken with {self._shards} shards of {len(self.plans)} stages"
@@ -275,7 +263,7 @@ class Stages:
         for plan, shards in zip(self.plans, self._state, strict=True):
             for place, shard in enumerate(shards):
                 fresh = Shard.empty(plan, self._state_bytes)
-                for name in ("table", "records", "arena", "meta"):
+                for name in ("table", "arena", "meta"):
                     stored = arrays.get(f"{plan.name}/{place}/{name}")
                     if stored is None:
                         message = f"the snapshot lacks {plan.name}/{place}/{name}"
@@ -283,8 +271,12 @@ class Stages:
                     if name == "table":
                         setattr(fresh, name, reserve(len(stored), dense=True))
                     getattr(fresh, name)[: len(stored)] = stored
-                shard.table, shard.records, shard.arena = fresh.table, fresh.records, fresh.arena
-                shard.meta = fresh.meta
+                if fresh.meta[layout.META_VERSION] != layout.VERSION:
+                    raise StorageError(
+                        "the snapshot was written by another version of counterfoil, whose state lies in memory in "
+                        "another way; go on with that version, or begin with a new state"
+                    )
+                shard.table, shard.arena, shard.meta = fresh.table, fresh.arena, fresh.meta
         self._room = 0
         self._follow_growth()
         self._fill_directory()

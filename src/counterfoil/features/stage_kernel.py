@@ -34,17 +34,16 @@ TALLIES, TALLIES_ROWS = 6, 7
 OPERATIONS, OPERATIONS_ROWS = 8, 9
 DIVISORS = 10
 TABLE, TABLE_WORDS = 11, 12
-RECORDS, RECORDS_WORDS = 13, 14
-ARENA, ARENA_WORDS = 15, 16
-META, META_WORDS = 17, 18
-RECORD_WORDS = 19
-READ_KEY = 20
+ARENA, ARENA_WORDS = 13, 14
+META, META_WORDS = 15, 16
+RECORD_WORDS = 17
+READ_KEY = 18
 """Row of the keys under which events are judged."""
-FEED_KEY = 21
+FEED_KEY = 19
 """Row of the keys under which events enter; the same row for nearly every stage."""
-SHARD = 22
-SHARDS = 23
-DIRECTORY_COLUMNS = 24
+SHARD = 20
+SHARDS = 21
+DIRECTORY_COLUMNS = 22
 
 KINDS_MAX = 64
 """Event kinds of a detector."""
@@ -89,7 +88,7 @@ def run_stages(directory: Words, first: int, last: int, events: Events, lateness
     """
     kind_feeds = np.empty(KINDS_MAX, np.uint8)
     places = np.empty(2 * _ADDRESSES, np.int64)
-    slots = np.empty((3, events.times.shape[0]), np.int64)
+    records = np.empty((3, events.times.shape[0]), np.int64)
     for row in range(first, last):
         d = directory[row]
         plan = Plan(
@@ -102,7 +101,6 @@ def run_stages(directory: Words, first: int, last: int, events: Events, lateness
         )
         state = State(
             nb.carray(words_at(d[TABLE]), (d[TABLE_WORDS],)),
-            nb.carray(words_at(d[RECORDS]), (d[RECORDS_WORDS],)),
             nb.carray(words_at(d[ARENA]), (d[ARENA_WORDS],)),
             nb.carray(floats_at(d[ARENA]), (d[ARENA_WORDS],)),
             nb.carray(words_at(d[META]), (d[META_WORDS],)),
@@ -118,9 +116,9 @@ def run_stages(directory: Words, first: int, last: int, events: Events, lateness
             d[SHARDS],
             kind_feeds,
             places,
-            slots[0],
-            slots[1],
-            slots[2],
+            records[0],
+            records[1],
+            records[2],
             lateness,
         )
         if not done:
@@ -141,8 +139,8 @@ def _run_shard(
     kind_feeds: Bytes,
     places: Words,
     rows: Words,
-    read_slots: Words,
-    feed_slots: Words,
+    read_records: Words,
+    feed_records: Words,
     lateness: np.int64,
 ) -> bool:
     n = events.times.shape[0]
@@ -173,46 +171,46 @@ def _run_shard(
             feeds = load(kind_feeds, load(events.kinds, row)) == 1
             key = load2(events.keys, read_key, row)
             wanted = same_key or (load(events.decided, row) >= 0 and _concerns(key, shard, shards))
-            store(read_slots, ahead, _look_up(state, record_words, key, wanted))
+            store(read_records, ahead, _look_up(state, record_words, key, wanted))
             if same_key:
-                store(feed_slots, ahead, load(read_slots, ahead))
+                store(feed_records, ahead, load(read_records, ahead))
             else:
                 key = load2(events.keys, feed_key, row)
-                store(feed_slots, ahead, _look_up(state, record_words, key, feeds and _concerns(key, shard, shards)))
+                store(feed_records, ahead, _look_up(state, record_words, key, feeds and _concerns(key, shard, shards)))
         ahead = step - (_AHEAD_INDEX - _AHEAD_RINGS)
         if 0 <= ahead < active:
             row = load(rows, ahead)
-            if load(read_slots, ahead) >= 0:
-                _prefetch_rings(state, plan, events, load(read_slots, ahead), record_words, row)
-            if not same_key and load(feed_slots, ahead) >= 0:
-                _prefetch_rings(state, plan, events, load(feed_slots, ahead), record_words, row)
+            if load(read_records, ahead) >= 0:
+                _prefetch_rings(state, plan, events, load(read_records, ahead), row)
+            if not same_key and load(feed_records, ahead) >= 0:
+                _prefetch_rings(state, plan, events, load(feed_records, ahead), row)
         ahead = step - _AHEAD_INDEX
         if ahead < 0:
             continue
         row = load(rows, ahead)
-        read_slot = load(read_slots, ahead)
-        feed_slot = load(feed_slots, ahead)
+        record = load(read_records, ahead)
+        feed_record = load(feed_records, ahead)
         time = load(events.times, row)
         kind = np.int64(load(events.kinds, row))
         column = load(events.decided, row)
-        if read_slot == _ABSENT:
-            read_slot = _slot(state, record_words, load2(events.keys, read_key, row))
+        if record == _ABSENT:
+            record = _record(state, record_words, load2(events.keys, read_key, row))
         if same_key:
-            feed_slot = read_slot
-        elif feed_slot == _ABSENT:
-            feed_slot = _slot(state, record_words, load2(events.keys, feed_key, row))
-        record = read_slot * record_words
-        if read_slot >= 0:
-            effective = _move_clock(state.records, record, time, lateness)
+            feed_record = record
+        elif feed_record == _ABSENT:
+            feed_record = _record(state, record_words, load2(events.keys, feed_key, row))
+        if record == _FULL or feed_record == _FULL:
+            return False
+        if record >= 0:
+            effective = _move_clock(state.arena, record, time, lateness)
             if effective != time and column >= 0:
                 store(events.late, column, 1)
             time = effective
         for phase in range(2):
             # First what leaves the event itself out, then the event enters, then everything else.
-            if phase == 1 and feed_slot >= 0 and load(kind_feeds, kind) == 1:
-                feed_record = feed_slot * record_words
+            if phase == 1 and feed_record >= 0 and load(kind_feeds, kind) == 1:
                 if not same_key:
-                    time = _move_clock(state.records, feed_record, load(events.times, row), lateness)
+                    time = _move_clock(state.arena, feed_record, load(events.times, row), lateness)
                 for track in range(plan.tracks.shape[0]):
                     if load2(plan.tracks, track, layout.TRACK_KIND) != kind:
                         continue
@@ -221,10 +219,10 @@ def _run_shard(
                         continue
                     if not insert(state, plan, events, track, feed_record, row, time):
                         return False
-            if column < 0 or read_slot < 0:
+            if column < 0 or record < 0:
                 continue
             if phase == 1 and not same_key:
-                time = _move_clock(state.records, record, load(events.times, row), lateness)
+                time = _move_clock(state.arena, record, load(events.times, row), lateness)
             for track in range(plan.tracks.shape[0]):
                 if phase == 0 or not same_key:
                     _find_edges(state, plan, track, record, time, kind)
@@ -255,6 +253,7 @@ def _run_shard(
 
 _ABSENT = -1
 _FOREIGN = -2
+_FULL = -3
 
 
 @nb.njit(inline="always")
@@ -265,40 +264,43 @@ def _concerns(key: np.int64, shard: np.int64, shards: np.int64) -> bool:
 
 @nb.njit(inline="always")
 def _look_up(state: State, record_words: np.int64, key: np.int64, wanted: bool) -> np.int64:
-    """Return a key's slot: ``_ABSENT`` where it has none yet, ``_FOREIGN`` where there is nothing to do."""
+    """Return where a key's record is: ``_ABSENT`` where it has none yet, ``_FOREIGN`` where there is nothing to do."""
     if not wanted:
         return np.int64(_FOREIGN)
-    slot = index.find(state.table, key)
-    if slot >= 0:
-        for word in range(0, record_words, 8):
-            prefetch(state.records, slot * record_words + word)
-    return slot
+    record = index.find(state.table, key)
+    if record >= 0:
+        for word in range(0, record_words, _LINE):
+            prefetch(state.arena, record + word)
+    return record
 
 
 @nb.njit(inline="always")
-def _move_clock(records: Words, record: np.int64, time: np.int64, lateness: np.int64) -> np.int64:
+def _move_clock(arena: Words, record: np.int64, time: np.int64, lateness: np.int64) -> np.int64:
     """Move an entity's clock on, and return the time as of which an event counts and is judged.
 
     That is its own time; where it is older than the lateness allows, the oldest time allowed. So whatever comes, no
     answer needs an entry that was trimmed.
     """
-    clock = load(records, record)
+    clock = load(arena, record)
     if time >= clock:
-        store(records, record, time)
+        store(arena, record, time)
         return time
     return max(time, clock - lateness)
 
 
 @nb.njit(inline="always")
-def _slot(state: State, record_words: np.int64, key: np.int64) -> np.int64:
-    """Return a key's slot and make it where it is not there yet."""
-    slot = index.find(state.table, key)
-    if slot < 0:
-        slot = load(state.meta, layout.META_ENTITIES)
-        store(state.meta, layout.META_ENTITIES, slot + 1)
-        index.insert(state.table, key, slot)
-        store(state.records, slot * record_words, layout.TIME_NONE)
-    return slot
+def _record(state: State, record_words: np.int64, key: np.int64) -> np.int64:
+    """Return where a key's record is and make it where it is not there yet; ``_FULL`` where the arena has no room."""
+    record = index.find(state.table, key)
+    if record < 0:
+        record = (load(state.meta, layout.META_ARENA) + _LINE - 1) & -_LINE
+        if record + record_words > state.arena.shape[0]:
+            return np.int64(_FULL)
+        store(state.meta, layout.META_ARENA, record + record_words)
+        store(state.meta, layout.META_ENTITIES, load(state.meta, layout.META_ENTITIES) + 1)
+        index.insert(state.table, key, record)
+        store(state.arena, record, layout.TIME_NONE)
+    return record
 
 
 @nb.njit(inline="always")
@@ -312,7 +314,7 @@ def _prefetch_new(state: State, words: np.int64) -> None:
 @nb.njit(inline="always")
 def _prefetch_value(state: State, record: np.int64, pair: np.int64, value: np.int64) -> None:
     """Ask for the entry of one of an entity's values, and for how many there are."""
-    block = load(state.records, record + layout.RECORD_VALUES)
+    block = load(state.arena, record + layout.RECORD_VALUES)
     if block != 0:
         address = block >> layout.RING_SHIFT
         place = pairs.place_of(address, block & ((1 << layout.RING_SHIFT) - 1), pair, value)
@@ -322,30 +324,27 @@ def _prefetch_value(state: State, record: np.int64, pair: np.int64, value: np.in
 
 
 @nb.njit(inline="always")
-def _prefetch_rings(
-    state: State, plan: Plan, events: Events, slot: np.int64, record_words: np.int64, row: np.int64
-) -> None:
-    record = slot * record_words
+def _prefetch_rings(state: State, plan: Plan, events: Events, record: np.int64, row: np.int64) -> None:
     kind = np.int64(load(events.kinds, row))
     for track in range(plan.tracks.shape[0]):
         part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
-        ring = load(state.records, part + layout.RING)
+        ring = load(state.arena, part + layout.RING)
         enters = load2(plan.tracks, track, layout.TRACK_KIND) == kind
         if ring == 0:
             if enters:
                 _prefetch_new(state, load2(plan.tracks, track, layout.TRACK_STRIDE) << layout.RING_FIRST)
             continue
         reach = load2(plan.tracks, track, layout.TRACK_REACH)
-        newest = load(state.records, part + layout.NEWEST)
+        newest = load(state.arena, part + layout.NEWEST)
         if not enters and reach >= 0 and newest <= load(events.times, row) - reach:
             continue
         address = ring >> layout.RING_SHIFT
         mask = (1 << (ring & ((1 << layout.RING_SHIFT) - 1))) - 1
         stride = load2(plan.tracks, track, layout.TRACK_STRIDE)
-        head = load(state.records, part + layout.HEAD)
+        head = load(state.arena, part + layout.HEAD)
         if enters:
             place = entry(address, mask, stride, head)
-            if head - load(state.records, part + layout.FLOOR) > mask:
+            if head - load(state.arena, part + layout.FLOOR) > mask:
                 # It is full: unless enough of it has grown old, it is copied into one of twice the size.
                 for word in range(0, min((mask + 1) * stride, _COPIED), _LINE):
                     prefetch(state.arena, address + word)
@@ -361,7 +360,7 @@ def _prefetch_rings(
         first_place = record + load2(plan.tracks, track, layout.TRACK_PLACES)
         edge_first = load2(plan.tracks, track, layout.TRACK_EDGES)
         for edge in range(load2(plan.tracks, track, layout.TRACK_EDGE_COUNT)):
-            sequence = load(state.records, first_place + edge)
+            sequence = load(state.arena, first_place + edge)
             since = load(events.times, row) - load2(plan.edges, edge_first + edge, layout.EDGE_OFFSET)
             if sequence >= head or newest <= since:
                 continue
@@ -402,19 +401,19 @@ def _find_edges(state: State, plan: Plan, track: np.int64, record: np.int64, tim
     in which there is nothing else needs no look at the ring: the record knows the newest.
     """
     part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
-    ring = load(state.records, part + layout.RING)
+    ring = load(state.arena, part + layout.RING)
     edges = load2(plan.tracks, track, layout.TRACK_EDGE_COUNT)
     if ring == 0 or edges == 0:
         return
     resolution = load2(plan.tracks, track, layout.TRACK_RESOLUTION)
     if resolution > 0:
         time -= time % resolution
-    newest = load(state.records, part + layout.NEWEST)
+    newest = load(state.arena, part + layout.NEWEST)
     reach = load2(plan.tracks, track, layout.TRACK_REACH)
     if reach >= 0 and newest <= time - reach and load2(plan.tracks, track, layout.TRACK_KIND) != kind:
         return
     asked = load2(plan.tracks, track, layout.TRACK_ASKED_PRIOR) | load2(plan.tracks, track, layout.TRACK_ASKED)
-    head = load(state.records, part + layout.HEAD)
+    head = load(state.arena, part + layout.HEAD)
     first_place = record + load2(plan.tracks, track, layout.TRACK_PLACES)
     edge_first = load2(plan.tracks, track, layout.TRACK_EDGES)
     for edge in range(edges):
@@ -428,12 +427,12 @@ def _find_edges(state: State, plan: Plan, track: np.int64, record: np.int64, tim
                 ring >> layout.RING_SHIFT,
                 (1 << (ring & ((1 << layout.RING_SHIFT) - 1))) - 1,
                 load2(plan.tracks, track, layout.TRACK_STRIDE),
-                load(state.records, first_place + edge),
-                load(state.records, part + layout.FLOOR) + 1,
+                load(state.arena, first_place + edge),
+                load(state.arena, part + layout.FLOOR) + 1,
                 head,
                 since,
             )
-        store(state.records, first_place + edge, place)
+        store(state.arena, first_place + edge, place)
 
 
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
@@ -453,17 +452,17 @@ def _answer(
 ) -> None:
     """Answer some of a track's operations as of one event."""
     part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
-    ring = load(state.records, part + layout.RING)
+    ring = load(state.arena, part + layout.RING)
     stride = load2(plan.tracks, track, layout.TRACK_STRIDE)
     address = ring >> layout.RING_SHIFT
     mask = (1 << (ring & ((1 << layout.RING_SHIFT) - 1))) - 1
-    floor = load(state.records, part + layout.FLOOR)
-    head = load(state.records, part + layout.HEAD)
+    floor = load(state.arena, part + layout.FLOOR)
+    head = load(state.arena, part + layout.HEAD)
     resolution = load2(plan.tracks, track, layout.TRACK_RESOLUTION)
     if resolution > 0:
         time -= time % resolution
     now = head
-    if load(state.records, part + layout.NEWEST) > time:
+    if load(state.arena, part + layout.NEWEST) > time:
         now = bound(state.arena, address, mask, stride, head, floor + 1, head, time)
     # A window over the whole past begins at the entry before the beginning, whose totals are zero.
     store(places, layout.EDGE_BEGINNING, 1)
@@ -475,7 +474,7 @@ def _answer(
     for edge in range(load2(plan.tracks, track, layout.TRACK_EDGE_COUNT)):
         if edge < layout.ASKED_BITS and (asked >> edge) & 1 == 0:
             continue
-        place = max(load(state.records, first_place + edge), floor + 1)
+        place = max(load(state.arena, first_place + edge), floor + 1)
         store(places, layout.EDGES_ALWAYS + edge, place)
         store(places, _ADDRESSES + layout.EDGES_ALWAYS + edge, entry(address, mask, stride, place - 1))
     travelled = np.float64(-1.0)
@@ -533,12 +532,12 @@ def _answer(
                 store2(events.outputs, output, column, load(state.arena, high_at + word))
                 store2(events.output_nulls, output, column, 0)
         elif code == layout.AGE:
-            seen = load(state.records, record + load2(plan.tracks, track, layout.TRACK_FIRST))
+            seen = load(state.arena, record + load2(plan.tracks, track, layout.TRACK_FIRST))
             if seen <= time:
                 store2(events.outputs, output, column, time - seen)
                 store2(events.output_nulls, output, column, 0)
         elif code == layout.TIME_SINCE and high == head:
-            store2(events.outputs, output, column, time - load(state.records, part + layout.NEWEST))
+            store2(events.outputs, output, column, time - load(state.arena, part + layout.NEWEST))
             store2(events.output_nulls, output, column, 0)
         elif code == layout.DISTINCT_LIFETIME:
             store2(events.outputs, output, column, load(state.arena, high_at + word))
@@ -582,7 +581,7 @@ def _nothing_in_sight(
 ) -> bool:
     """Tell whether a track has no event yet, or none within the widest window that is asked for."""
     part = record + load2(plan.tracks, track, layout.TRACK_RECORD)
-    if load(state.records, part + layout.RING) == 0:
+    if load(state.arena, part + layout.RING) == 0:
         return True
     reach = load2(plan.tracks, track, widest)
     if reach < 0:
@@ -590,7 +589,7 @@ def _nothing_in_sight(
     resolution = load2(plan.tracks, track, layout.TRACK_RESOLUTION)
     if resolution > 0:
         time -= time % resolution
-    return load(state.records, part + layout.NEWEST) <= time - reach
+    return load(state.arena, part + layout.NEWEST) <= time - reach
 
 
 @nb.njit(inline="always")
@@ -717,15 +716,15 @@ def _move_tally(
 ) -> None:
     """Move a tally's edge to where the window begins."""
     word = record + load2(plan.tallies, tally, layout.TALLY_RECORD)
-    if load(state.records, word) == 0:
-        store(state.records, word, floor + 1)
-    while load(state.records, word) < low:
-        at = entry(address, mask, stride, load(state.records, word))
+    if load(state.arena, word) == 0:
+        store(state.arena, word, floor + 1)
+    while load(state.arena, word) < low:
+        at = entry(address, mask, stride, load(state.arena, word))
         leave(state, plan, tally, record, word, at)
-        store(state.records, word, load(state.records, word) + 1)
-    while load(state.records, word) > low:
-        store(state.records, word, load(state.records, word) - 1)
-        at = entry(address, mask, stride, load(state.records, word))
+        store(state.arena, word, load(state.arena, word) + 1)
+    while load(state.arena, word) > low:
+        store(state.arena, word, load(state.arena, word) - 1)
+        at = entry(address, mask, stride, load(state.arena, word))
         enter(state, plan, tally, record, word, at)
 
 
@@ -755,7 +754,7 @@ def _answer_distinct(
             events.outputs,
             output,
             column,
-            load(state.records, record + load2(plan.tallies, tally, layout.TALLY_RECORD) + 1),
+            load(state.arena, record + load2(plan.tallies, tally, layout.TALLY_RECORD) + 1),
         )
     else:
         store2(

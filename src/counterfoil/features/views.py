@@ -31,10 +31,9 @@ class State(NamedTuple):
     """The state of one shard of a stage."""
 
     table: Words
-    """The index: key to slot."""
-    records: Words
+    """The index: key to record."""
     arena: Words
-    """All rings, and blocks of values."""
+    """All records, rings, and blocks of values."""
     arena_float: Floats
     """The same memory as floats."""
     meta: Words

@@ -154,6 +154,10 @@ def test_a_damaged_one_is_passed_over(damage: Callable[[Path], object], store: S
 def test_one_of_another_layout_is_not_used(store: Store) -> None:
     take(Snapshots(store, 2, 0.0, 1.0, layout_of(1)), store, 1)
     assert Snapshots(store, 2, 0.0, 1.0, layout_of(2)).restore() is None
+    # What an earlier version of this program wrote.
+    take(Snapshots(store, 2, 0.0, 1.0, "shards=1"), store, 2)
+    assert shards_of(store.snapshots()[0]) == 1
+    assert Snapshots(store, 2, 0.0, 1.0, layout_of(1)).restore() is None
     store.close()
 
 

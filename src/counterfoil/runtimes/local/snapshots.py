@@ -23,6 +23,7 @@ import numpy.typing as npt
 import xxhash
 
 from counterfoil.errors import StorageError
+from counterfoil.features.layout import VERSION
 from counterfoil.observability import get_logger
 from counterfoil.runtimes.local.failpoints import reach
 from counterfoil.runtimes.local.places import writing_to
@@ -52,13 +53,13 @@ _log = get_logger(__name__)
 
 
 def layout_of(shards: int) -> str:
-    """Return the layout of a program's snapshots."""
-    return f"shards={shards}"
+    """Return the layout of a program's snapshots: one of another layout is not read, but made again from the log."""
+    return f"shards={shards} state={VERSION}"
 
 
 def shards_of(record: SnapshotRecord) -> int:
     """Return how many shards a snapshot's program had."""
-    return int(json.loads(record.manifest)["layout"].removeprefix("shards="))
+    return int(json.loads(record.manifest)["layout"].split()[0].removeprefix("shards="))
 
 
 @dataclass(frozen=True, slots=True)
