@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -70,6 +72,13 @@ def test_every_problem_is_told_at_once() -> None:
     assert caught.value.exit_code == 2
 
 
+def _topics(*names: str, sinks: Sequence[dict[str, str]] = (), **source: str) -> dict[str, Any]:
+    """Return a run that reads topics."""
+    topics = [{"name": name} for name in names]
+    given = {"type": "kafka", "servers": "broker:1", "topics": topics, **source}
+    return {"detector": "d", "source": given, "sinks": list(sinks)}
+
+
 @pytest.mark.parametrize(
     ("content", "part"),
     [
@@ -85,6 +94,40 @@ def test_every_problem_is_told_at_once() -> None:
         ({"detector": "d", "source": {"path": "x"}, "state": {"replay_seconds": float("nan")}}, "replay_seconds"),
         ({"detector": "d", "source": {"path": "x"}, "secret": 7}, "secret: found something else"),
         ({"detector": "d", "source": {"path": 7}}, "source.path: found int '7'; allowed: text"),
+        ({"detector": "d", "source": {"path": "x", "format": "json-schema"}}, 'source.format: found "json-schema"'),
+        (_topics(), "source.topics: found nothing; allowed: at least one topic"),
+        ({"detector": "d", "source": {"type": "kafka", "topics": [{"name": "a"}]}}, "source.servers: found nothing"),
+        (_topics("a", "b", "a"), 'source.topics: found "a" twice; allowed: each topic once'),
+        (_topics("a", format="csv"), 'source.topics[0].format: found "csv"'),
+        (
+            _topics("a", format="avro"),
+            "source.registry.url: found nothing; allowed: the address of the schema registry",
+        ),
+        (_topics("a", sinks=[{"type": "kafka"}]), "sinks[0].topic: found nothing; allowed: the name of a topic"),
+        (
+            {"detector": "d", "source": {"path": "x"}, "sinks": [{"type": "kafka", "topic": "t"}]},
+            "sinks[0].servers: found nothing; allowed: HOST:PORT of a broker",
+        ),
+        (_topics("a", sinks=[{"type": "kafka", "topic": "t", "format": "parquet"}]), "parquet is for files"),
+        (_topics("a", sinks=[{"path": "x", "format": "packed"}]), "packed is for type: kafka"),
+        (_topics("a", sinks=[{"type": "kafka", "topic": "a"}]), "another topic than those that are read"),
+        (
+            _topics("a", sinks=[{"type": "kafka", "topic": "t"}, {"type": "kafka", "topic": "t"}]),
+            'sinks[1].topic: found "t" twice',
+        ),
+        (
+            _topics(
+                "a", sinks=[{"type": "kafka", "topic": "t"}, {"type": "kafka", "topic": "u", "servers": "other:1"}]
+            ),
+            'sinks[1].servers: found "other:1"; allowed: those of the first topic, or another run',
+        ),
+        (
+            _topics(
+                "a",
+                sinks=[{"type": "kafka", "topic": "t"}, {"type": "kafka", "topic": "u", "delivery": "at-least-once"}],
+            ),
+            'sinks[1].delivery: found "at-least-once"; allowed: "exactly-once", as for the first topic',
+        ),
         ("text", "configuration: found str 'text'; allowed: a mapping of settings"),
         (None, "configuration: found nothing"),
     ],

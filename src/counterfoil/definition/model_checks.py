@@ -13,6 +13,7 @@ from counterfoil.rules.types import FLOAT, Base
 def check_models(context: Context) -> None:
     """Check all models, and let rules and policy know their scores."""
     uses = [use for _, use in context.draft.models]
+    nameless = {f"{use.name}{SCORE_SUFFIX}" for use in uses if not is_name(use.name)}
     seen: set[str] = set()
     shares: dict[str, float] = {}
     for path, use in context.draft.models:
@@ -27,7 +28,9 @@ def check_models(context: Context) -> None:
             if shares[use.instead_of] > 1:
                 context.report(f"{path}.share", f"{shares[use.instead_of]:g} with those before", "at most 1 in all")
     for name in score_names(uses):
-        context.take("models", name, "the score of a model")
+        # What is no name was told of the model itself.
+        if name not in nameless:
+            context.take("models", name, "the score of a model")
         if name not in context.variables:
             context.variables[name] = Variable(FLOAT, Source.WORK, len(context.variables))
 
@@ -62,7 +65,7 @@ def _check_model(context: Context, path: str, use: ModelUse, acting: list[str]) 
     if not 0 <= use.share <= 1:
         context.report(f"{path}.share", f"{use.share:g}", "a number from 0 to 1")
     if use.shadow:
-        context.report(f"{path}.shadow", "shadow and share", "one of them")
+        context.report(f"{path}.shadow", "shadow and share", "one of them: a shadow sees all payments and acts on none")
     if use.instead_of not in acting:
         if use.instead_of is None:
             context.report(path, "a share, and no model that serves the others", "a model without share before it")

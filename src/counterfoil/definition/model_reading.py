@@ -71,8 +71,6 @@ def _read_model(name: str, place: Place, draft: Draft) -> ModelUse | None:
     for key in ("by", "instead_of"):
         if key in parts and "share" not in parts:
             parts[key].problem(f"{key} only beside share")
-    if shadow and "share" in parts:
-        parts["shadow"].problem("shadow or share: a shadow sees every payment and acts on none")
     if use is None or (share is None and "share" in parts):
         return None
     by, other = _of_share(parts, draft) if share is not None else (None, None)

@@ -42,12 +42,24 @@ def read_lightgbm(text: str, slope: float = 1.0, intercept: float = 0.0) -> Tree
         raise InputError("LightGBM text: found several classes; allowed: a binary classifier or a regressor")
     words = facts.get("objective", "").split()
     objective = words[0] if words else ""
-    steepness = next((float(each[8:]) for each in words if each.startswith("sigmoid:")), 1.0)
+    steepness = _steepness(words)
     trees = list(_trees(rest))
     share = slope * (1.0 / len(trees) if "average_output" in head.split() else 1.0)
     logistic = objective in ("binary", "cross_entropy", "xentropy")
     share *= steepness if logistic else 1.0
     return _joined(trees, share, intercept, "logistic" if logistic else "identity")
+
+
+def _steepness(words: list[str]) -> float:
+    """Return what a margin is multiplied by before the logistic function."""
+    given = next((each.removeprefix("sigmoid:") for each in words if each.startswith("sigmoid:")), "1")
+    try:
+        found = float(given)
+    except ValueError:
+        found = np.nan
+    if not np.isfinite(found):
+        raise InputError(f'LightGBM text: found the objective "{" ".join(words)[:100]}"; allowed: sigmoid:NUMBER')
+    return found
 
 
 def _trees(text: str) -> Iterator[dict[str, str]]:
@@ -67,6 +79,14 @@ def _numbers(tree: dict[str, str], name: str, size: int) -> npt.NDArray[np.float
     if len(found) != size:
         raise InputError(f"LightGBM text: found {len(found)} of {name}; allowed: {size}")
     return found
+
+
+def _integers(tree: dict[str, str], name: str, size: int) -> npt.NDArray[np.int64]:
+    found = _numbers(tree, name, size)
+    # Not a number is not below, either.
+    if not (np.abs(found) < 2**31).all() or (found != np.trunc(found)).any():
+        raise InputError(f"LightGBM text: {name} holds something that is no whole number; allowed: what fits 32 bits")
+    return found.astype(np.int64)
 
 
 def _joined(trees: list[dict[str, str]], share: float, base: float, link: str) -> TreeTables:
@@ -110,7 +130,7 @@ def _table(tree: dict[str, str]) -> dict[str, npt.NDArray[np.float64]]:
     if tree.get("is_linear", "0") != "0":
         raise InputError("LightGBM text: found linear leaves; allowed: trees with constant leaves (linear_tree=false)")
     splits = leaves - 1
-    kinds = _numbers(tree, "decision_type", splits).astype(np.int64) if splits else np.zeros(0, np.int64)
+    kinds = _integers(tree, "decision_type", splits) if splits else np.zeros(0, np.int64)
     if (kinds & _CATEGORICAL).any():
         raise InputError("LightGBM text: found categorical splits; allowed: numbers (give categories as numbers)")
     missing = (kinds >> 2) & 3
@@ -124,10 +144,10 @@ def _table(tree: dict[str, str]) -> dict[str, npt.NDArray[np.float64]]:
     lefts = np.zeros(splits + leaves)
     if splits:
         threshold[:splits] = _numbers(tree, "threshold", splits)
-        feature[:splits] = _numbers(tree, "split_feature", splits)
+        feature[:splits] = _integers(tree, "split_feature", splits)
         for name, out in (("left_child", left), ("right_child", right)):
-            child = _numbers(tree, name, splits)
-            out[:splits] = np.where(child < 0, splits + ~child.astype(np.int64), child)
+            child = _integers(tree, name, splits)
+            out[:splits] = np.where(child < 0, splits + ~child, child)
         cover[:splits] = _numbers(tree, "internal_count", splits)
         cover[splits:] = _numbers(tree, "leaf_count", leaves)
         default = (kinds & _DEFAULT_LEFT) != 0
