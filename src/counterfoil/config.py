@@ -175,7 +175,7 @@ class SourceConfig:
     """``type: kafka``: what is read."""
     group: str | None = setting(None)
     """``type: kafka``: the consumer group that shares the partitions; None for ``counterfoil-`` and the detector's
-    name."""
+    name. Spark shares nothing: its own groups are called so, and more."""
     start: str = setting("earliest")
     """``type: kafka``: where a partition begins that was never read: ``earliest``, ``latest``, a time, or
     ``TOPIC:PARTITION:OFFSET`` with commas between several."""

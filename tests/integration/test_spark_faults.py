@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from tests.conformance.cases import CLOCK
 from tests.conformance.engines import ROOT, python_of
@@ -112,9 +114,10 @@ class Job:
         words += ["--dead-letters-to", url(self.letters), "--state", str(self.folder / "state")]
         return [*words, "--shards", str(self.shards), "--threads", "2", str(self.folder / "run.yaml")]
 
-    def start(self, on: str = "spark", *more: str) -> Run:
+    def start(self, on: str = "spark", *more: str, properties: Mapping[str, str] | None = None) -> Run:
         limits = {"batch_events": 100} if on == "spark" else {}
-        settings = {"detector": "sample", "spark": {"micro_batch_events": 400}, "limits": limits}
+        spark = {"micro_batch_events": 400, "properties": dict(properties or {})}
+        settings = {"detector": "sample", "spark": spark, "limits": limits}
         (self.folder / "run.yaml").write_text(json.dumps(settings))
         log = self.folder / "log"
         environment = {**os.environ, "COUNTERFOIL_FIXED_CLOCK": str(CLOCK)}
@@ -216,3 +219,39 @@ def test_state_is_made_anew_from_the_topic(kafka: Broker, tmp_path: Path, compil
     assert spark.output.read_bytes() == local.output.read_bytes()
     assert spark.alerted() == local.alerted()
     assert spark.lettered() == local.lettered()
+
+
+_LOUD = """
+rootLogger.level = warn
+rootLogger.appenderRef.console.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %m%n
+logger.consumer.name = org.apache.kafka.clients.consumer
+logger.consumer.level = info
+"""
+
+
+def test_a_group_begins_the_names_of_spark_s_own_and_shares_nothing(
+    kafka: Broker, tmp_path: Path, compiled: None
+) -> None:
+    """Spark keeps positions in its checkpoint: what a group of this name has committed is neither read nor moved."""
+    group, source = kafka.group(), kafka.topic("events")
+    kafka.produce(source, sample_lines(300))
+    consumer = Consumer(kafka.settings(group_id=group))
+    consumer.commit(offsets=[TopicPartition(source, 0, 300)], asynchronous=False)
+    consumer.close()
+    local, job = Job(kafka, tmp_path / "local", source, 1), Job(kafka, tmp_path / "spark", source, 1)
+    assert local.start("local", "--group", kafka.group("local")).end() == 0
+    (tmp_path / "log4j2.properties").write_text(_LOUD)
+    options = f"-Dlog4j2.configurationFile=file:{tmp_path}/log4j2.properties"
+    run = job.start("spark", "--group", group, properties={"spark.driver.extraJavaOptions": options})
+    assert run.end() == 0, run.log.read_text(errors="replace")[-3000:]
+    assert len(local.decided()) > 100
+    assert job.decided() == local.decided()
+    names = set(re.findall(r"groupId=([^\]]+)", run.log.read_text(errors="replace")))
+    assert names
+    assert all(name.startswith(f"{group}-") for name in names)
+    assert kafka.position(group, source) == [300]

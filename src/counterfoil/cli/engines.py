@@ -52,8 +52,6 @@ def carry_on_spark(config: RunConfig, stopped: threading.Event, quiet: bool) -> 
     from counterfoil.runtimes.spark.runtime import SparkRuntime
 
     configure_logs(config.log.level, config.log.format)
-    # A second Ctrl-C ends the program where it stands, which this would tell at length.
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     resolved = {"spark.jars", "spark.jars.packages"} & config.spark.properties.keys()
     jars = jars_of("spark", quiet) if needs_kafka(config) and not resolved else []
     tell_first_start(quiet)
@@ -62,6 +60,9 @@ def carry_on_spark(config: RunConfig, stopped: threading.Event, quiet: bool) -> 
 
 def carry(config: RunConfig, stopped: threading.Event, quiet: bool) -> RunSummary:
     """Run on the engine that the settings name."""
+    # A second Ctrl-C ends the program where it stands; the library that talks to the JVM tells it at length, and in
+    # the name of nobody in particular.
+    logging.getLogger().addFilter(lambda record: "py4j" not in record.pathname)
     with clean_stop(stopped):
         return _carried(config, stopped, quiet)
 

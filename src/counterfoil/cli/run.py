@@ -139,7 +139,10 @@ def run(
         Path | None, typer.Option("--summary-json", metavar="FILE", help="Write what was done, as JSON.")
     ] = None,
     group: Annotated[
-        str | None, typer.Option("--group", metavar="NAME", help="Topics: the group that shares the partitions.")
+        str | None,
+        typer.Option(
+            "--group", metavar="NAME", help="Topics: the group that shares the partitions; on Spark a name alone."
+        ),
     ] = None,
     start: Annotated[
         str | None,
