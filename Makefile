@@ -27,9 +27,9 @@ PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 .PHONY: help venv demo test conformance bench quality models lint format crash crash-kafka chaos lock clean
 
 help:  ## List the commands
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-venv: $(STAMP)  ## Set up .venv from the locked versions, with everything that the commands and tests need
+venv: $(STAMP)  ## Set up .venv from locked versions, for commands and tests
 
 $(STAMP): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("counterfoil needs Python 3.11 or newer; say which: make PYTHON=python3.11 …" if sys.version_info < (3, 11) else 0)'
@@ -84,10 +84,10 @@ test: venv $(SPARK_STAMP) $(FLINK_STAMP)  ## Run all tests, with branch coverage
 bench: $(BENCH_STAMP) $(STREAMS_STAMP)  ## Measure every number that README states, and print its table
 	@$(BIN)/python -m benchmarks.run
 
-quality: venv  ## Run the public protocols for cards (DATA=FOLDER: on another world) and laundering
+quality: venv  ## Run public protocols for cards (DATA=FOLDER) and laundering
 	@$(BIN)/python -m benchmarks.quality $(if $(DATA),--data $(DATA))
 
-models: venv  ## Train what is built in, from generated data, into the registry MODELS (models)
+models: venv  ## Train what is built in, into the registry MODELS (models)
 	@$(BIN)/python -m benchmarks.quality.builtin --registry $(MODELS)
 
 lint: venv  ## Check style, format, types and the direction of imports
@@ -100,16 +100,16 @@ format: venv  ## Put the code into its one format
 	@$(BIN)/ruff check --fix --exit-zero --select I $(CODE)
 	@$(BIN)/ruff format $(CODE)
 
-conformance: venv $(SPARK_STAMP) $(FLINK_STAMP)  ## Compare every runtime's decisions with the local one's: a line a runtime
+conformance: venv $(SPARK_STAMP) $(FLINK_STAMP)  ## Compare each runtime's decisions with the local one's
 	@$(BIN)/python -m tests.conformance
 
-crash-kafka: venv  ## Kill runs between topics for ROUNDS rounds and read what they have written
+crash-kafka: venv  ## Kill runs between topics ROUNDS times, compare the topics
 	@$(BIN)/python -m tests.crash.kafka_campaign --rounds $(ROUNDS)
 
-crash: venv  ## Kill the detector ROUNDS times at random instants and compare the decision logs
+crash: venv  ## Kill the detector ROUNDS times, compare the decision logs
 	@$(BIN)/python -m tests.crash.campaign --rounds $(ROUNDS)
 
-chaos: venv  ## Pause, bounce and cut off runs between topics, and kill their broker, for MINUTES
+chaos: venv  ## Disturb runs between topics and their broker for MINUTES
 	@$(BIN)/python -m tests.integration.chaos --minutes $(MINUTES)
 
 lock:  ## Renew the lock files from pyproject.toml (needs uv)

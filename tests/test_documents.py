@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,12 @@ def test_every_command_of_make_has_a_line_of_help() -> None:
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert phony is not None
     assert [name for name in phony[1].split() if not re.search(rf"^{name}:.* ## \S", makefile, re.MULTILINE)] == []
+    listed = subprocess.run(["make", "-C", ROOT], capture_output=True, text=True, check=True).stdout.splitlines()
+    found = {line.split()[1]: line for line in listed if line.startswith("  make ")}
+    assert sorted(found) == sorted(phony[1].split())
+    # Even columns, within a small terminal.
+    assert all(line[19] == " " != line[20] for line in found.values())
+    assert max(map(len, found.values())) <= 80
 
 
 def test_no_file_names_a_package_index() -> None:

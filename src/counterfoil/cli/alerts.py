@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from counterfoil.cli.console import examples, outcome_style, output, write_json
+from counterfoil.cli.console import examples, outcome_style, output, prose, write_json
 from counterfoil.cli.decisions import OutcomeName, print_decision
 from counterfoil.cli.options import (
     Follow,
@@ -122,13 +122,11 @@ def print_alert(console: Console, content: Content) -> None:
         (opened, "dim"), "  ", (f"{content['outcome']:<7}", outcome_style(content["outcome"])),
         f"  {content['score']:.2f}  ", (content["alert"], "bold"), ("  " + key if key else "", "cyan"),
     )  # fmt: skip
-    if count > 1:
-        text.append(f"\n    {count:,} payments until {last}, the last of them {content['last_id']}", "dim")
-    else:
-        text.append(f"\n    payment {content['last_id']}", "dim")
-    for reason in content["reasons"]:
-        text.append(f"\n    {reason}")
     console.print(text, soft_wrap=True)
+    several = f"{count:,} payments until {last}, the last of them {content['last_id']}"
+    prose(console, Text(several if count > 1 else f"payment {content['last_id']}", "dim"), "    ")
+    for reason in content["reasons"]:
+        prose(console, Text(reason), "    ")
 
 
 def register(application: typer.Typer, panel: str) -> None:

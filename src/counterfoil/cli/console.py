@@ -14,6 +14,7 @@ from counterfoil.errors import ConfigurationError, CounterfoilError, DefinitionE
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from counterfoil.backtest.replay import Progress
 
@@ -71,6 +72,35 @@ def messages() -> Console:
     return Console(stderr=True, highlight=False)
 
 
+def prose(console: Console, text: str | Text, before: str | Text = "") -> None:
+    """Print a sentence: on a terminal broken between words, elsewhere on one line, for other programs.
+
+    Parameters
+    ----------
+    console
+        Where to.
+    text
+        The sentence; a plain text may have markup.
+    before
+        What stands before it; what is broken goes on below the sentence and not below this.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    first, rest = (Text.from_markup(each) if isinstance(each, str) else each for each in (before, text))
+    if not console.is_terminal:
+        console.print(Text.assemble(first, rest), soft_wrap=True)
+        return
+    if not first:
+        console.print(rest)
+        return
+    table = Table.grid()
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(first, rest)
+    console.print(table)
+
+
 def write_json(value: Any, indent: bool = False) -> None:
     """Write a value as JSON to standard output; decimals stay exact."""
     import msgspec
@@ -93,14 +123,14 @@ def print_error(error: CounterfoilError) -> None:
         count = len(error.problems)
         for problem in error.problems:
             console.print(f"[bold red]✗[/] [bold]{_plain(problem.path)}[/]")
-            console.print(f"    found    {_plain(problem.found)}", soft_wrap=True)
-            console.print(f"    allowed  {_plain(problem.allowed)}", soft_wrap=True)
+            prose(console, _plain(problem.found), "    found    ")
+            prose(console, _plain(problem.allowed), "    allowed  ")
             if problem.hint:
-                console.print(f"    [cyan]{_plain(problem.hint)}[/]", soft_wrap=True)
+                prose(console, f"[cyan]{_plain(problem.hint)}[/]", "    ")
         console.print(f"[bold red]{count} problem{'' if count == 1 else 's'}[/]")
         return
     label = "wrong use" if isinstance(error, ConfigurationError) else "failed"
-    console.print(f"[bold red]{label}[/] {_plain(str(error))}", soft_wrap=True)
+    prose(console, f"[bold red]{label}[/] {_plain(str(error))}")
 
 
 def _plain(text: str) -> str:

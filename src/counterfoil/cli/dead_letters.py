@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from counterfoil.cli.console import examples, messages, output, write_json
+from counterfoil.cli.console import examples, messages, output, prose, write_json
 from counterfoil.cli.options import (
     Columns,
     Delimiter,
@@ -93,16 +93,17 @@ def _print(shown: Iterable[StoredDeadLetter], tally: Counter[str]) -> None:
     console = output()
     for letter in shown:
         mark = " [green]retried[/]" if letter.retried else " [yellow]cut[/]" if letter.cut else ""
-        console.print(
-            f"[bold]{letter.letter}[/]  [dim]record {letter.position:,} of {escape(letter.source)}[/]  "
+        prose(
+            console,
+            f"[dim]record {letter.position:,} of {escape(letter.source)}[/]  "
             f"[red]{letter.reason}[/]  {escape(letter.detail)}{mark}",
-            soft_wrap=True,
+            f"[bold]{letter.letter}[/]  ",
         )
     if not tally:
         console.print("no dead letters")
         return
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in tally.most_common())
-    console.print(f"[dim]{tally.total():,} in all: {reasons}[/]", soft_wrap=True)
+    prose(console, f"[dim]{tally.total():,} in all: {reasons}[/]")
 
 
 def _content(letter: StoredDeadLetter) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from counterfoil.cli.console import examples, outcome_style, output
+from counterfoil.cli.console import examples, outcome_style, output, prose
 from counterfoil.cli.options import (
     Follow,
     JsonLines,
@@ -107,12 +107,11 @@ def print_decision(console: Console, decision: dict[str, Any]) -> None:
         (time, "dim"), "  ", (f"{decision['outcome']:<7}", outcome_style(decision["outcome"])),
         f"  {decision['score']:.2f}  ", (decision["id"], "cyan"), ("  late" if decision["late"] else "", "yellow"),
     )  # fmt: skip
-    for rule, reason in zip(decision["rules"], decision["reasons"], strict=False):
-        text.append(f"\n    {rule['name']}: ", "bold")
-        text.append(reason)
-    for name in decision.get("failed_rules", ()):
-        text.append(f"\n    {name}: failed and was left out", "red")
     console.print(text, soft_wrap=True)
+    for rule, reason in zip(decision["rules"], decision["reasons"], strict=False):
+        prose(console, Text.assemble((f"{rule['name']}: ", "bold"), reason), "    ")
+    for name in decision.get("failed_rules", ()):
+        prose(console, Text(f"{name}: failed and was left out", "red"), "    ")
 
 
 def register(application: typer.Typer, panel: str) -> None:

@@ -52,6 +52,7 @@ def _print(found: Explanation, every: bool) -> None:
     from rich.columns import Columns
     from rich.console import Group
     from rich.panel import Panel
+    from rich.table import Table
     from rich.text import Text
 
     inputs = {name: value for name, value in found.inputs.items() if every or value is not None}
@@ -59,8 +60,12 @@ def _print(found: Explanation, every: bool) -> None:
     head = Text.assemble(
         (found.outcome, outcome_style(found.outcome)), f"  score {found.score:.3f}",
         ("  late" if found.late else "", "yellow"),
-        "\n", ("\n".join(f"• {reason}" for reason in found.reasons) or "no rule hit"),
     )  # fmt: skip
+    reasons = Table.grid()
+    for reason in found.reasons:
+        reasons.add_row("• ", Text(reason))
+    if not found.reasons:
+        reasons.add_row("no rule hit")
     versions = Text(
         f"event {found.event_time}   decided {found.decided_at}   position {found.position:,}\n"
         f"detector {found.detector}   performed again with {found.replayed_events:,} events in {found.seconds:.2f} s",
@@ -74,7 +79,7 @@ def _print(found: Explanation, every: bool) -> None:
             "bold red",
         )
     )
-    parts: list[RenderableType] = [head, Text(), versions, verdict]
+    parts: list[RenderableType] = [head, reasons, Text(), versions, verdict]
     console = output()
     console.print(Panel(Group(*parts), title=f"[bold]{found.id}[/]", box=box.ROUNDED, padding=(0, 1)))
     console.print(Panel(_pairs(inputs), title="inputs", box=box.ROUNDED, padding=(0, 1)))
@@ -82,7 +87,9 @@ def _print(found: Explanation, every: bool) -> None:
     for name, said in found.models.items():
         console.print(Panel(_model(said), title=f"model {name}", box=box.ROUNDED, padding=(0, 1)))
     if found.counterfactual is not None:
-        console.print(Panel(_change(found.counterfactual), title="what would have let it pass", box=box.ROUNDED))
+        console.print(
+            Panel(_change(found.counterfactual, found.intervals), title="what would have let it pass", box=box.ROUNDED)
+        )
     halves = _halves(features)
     title = f"features ({len(features):,} of {len(found.features):,})"
     console.print(
@@ -147,7 +154,8 @@ def _rules(found: Explanation, every: bool) -> Text:
             text.append(f"    {name} ", "cyan")
             text.append(f"{value_text(value, name in found.intervals)}\n")
     rest = len(found.rules) - len(shown)
-    text.append(f"{counted(rest, 'rule')} did not hit; --all shows what they saw\n" if rest else "", "dim")
+    text.append(f"{counted(rest, 'rule')} did not hit; --all shows what they saw" if rest else "", "dim")
+    text.rstrip()
     return text
 
 
@@ -170,13 +178,13 @@ def _model(said: dict[str, Any]) -> Text:
     return text
 
 
-def _change(found: dict[str, Any]) -> Text:
+def _change(found: dict[str, Any], intervals: tuple[str, ...]) -> Text:
     from rich.text import Text
 
     text = Text(found["text"])
     for each in found["changes"][1:]:
-        text.append(f"\nor {each['name'].replace('_', ' ')}: {value_text(each['needed'])}, not ", "dim")
-        text.append(value_text(each["value"]), "dim")
+        needed, value = (value_text(each[key], each["name"] in intervals) for key in ("needed", "value"))
+        text.append(f"\nor {each['name'].replace('_', ' ')}: {needed}, not {value}", "dim")
     if found["without_rule"]:
         text.append(f"\nor without the hit of: {', '.join(found['without_rule'])}", "dim")
     return text

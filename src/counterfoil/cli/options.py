@@ -181,13 +181,15 @@ def warn_of_rule(log: StateLog, rule: str | None) -> None:
     """Say so when no detector of a state folder has a rule of that name."""
     if rule is None:
         return
-    from counterfoil.cli.console import messages
+    from rich.text import Text
+
+    from counterfoil.cli.console import messages, prose
 
     known = {each.name for _, detector in log.detectors() for each in detector.rules}
     if rule not in known:
         hint = nearest(rule, sorted(known))
         text = f'no rule "{rule}" in this folder' + (f"; {hint}" if hint else "; see: counterfoil detectors show")
-        messages().print(text, style="yellow", markup=False, soft_wrap=True)
+        prose(messages(), Text(text, "yellow"))
 
 
 def open_log(state: Path, secret_env: str | None) -> StateLog:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from counterfoil.cli.console import examples, messages
+from counterfoil.cli.console import examples, messages, prose
 from counterfoil.cli.options import (
     Columns,
     Delimiter,
@@ -326,31 +326,35 @@ def _serve(metrics: Metrics, host: str, port: int, quiet: bool) -> None:
 def _tell_stop(when: str, folder: str | None) -> None:
     """Say that a run was stopped, and whether it can be gone on with."""
     onwards = "nothing is kept without --state" if folder is None else "the same command goes on from here"
-    messages().print(f"[yellow]stopped {when}; {onwards}[/]", soft_wrap=True)
+    prose(messages(), f"[yellow]stopped {when}; {onwards}[/]")
 
 
 def _print_summary(summary: RunSummary, folder: str | None, hints: bool = True) -> None:
+    from rich.markup import escape
+    from rich.text import Text
+
     console = messages()
     p50, p99 = summary.latency_ms.get("p50"), summary.latency_ms.get("p99")
     latency = "" if p50 is None or p99 is None else f", latency p50 {p50:,.1f} ms, p99 {p99:,.1f} ms"
-    console.print(
+    prose(
+        console,
         f"[bold]{counted(summary.events, 'record')}[/] in {summary.seconds:,.2f} s "
         f"({summary.events_per_second:,.0f} a second{latency}): "
         f"{summary.decided:,} decided, {summary.observed:,} observed, "
         f"{counted(summary.duplicates, 'duplicate')}, {counted(summary.dead_letters, 'dead letter')}; "
         f"{counted(summary.alerts, 'alert')}",
-        soft_wrap=True,
     )
     if summary.refused:
-        console.print(summary.refused, style="yellow", markup=False, soft_wrap=True)
+        prose(console, Text(summary.refused, "yellow"))
     if summary.stopped:
         _tell_stop("before the end", folder)
     if not hints:
         return
     if folder is not None and summary.alerts:
-        console.print(f"[dim]look at them: counterfoil alerts --state {folder}[/]", soft_wrap=True)
+        console.print(f"[dim]look at them: counterfoil alerts --state {escape(folder)}[/]", soft_wrap=True)
     if folder is not None and summary.dead_letters:
-        console.print(f"[dim]see what is wrong: counterfoil dead-letters list --state {folder}[/]", soft_wrap=True)
+        text = f"[dim]see what is wrong: counterfoil dead-letters list --state {escape(folder)}[/]"
+        console.print(text, soft_wrap=True)
 
 
 def _write_summary(path: Path, summary: RunSummary) -> None:

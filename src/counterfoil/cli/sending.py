@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from counterfoil.cli.console import messages, print_error
+from counterfoil.cli.console import messages, print_error, prose
 from counterfoil.errors import ConfigurationError, StorageError
 from counterfoil.words import counted
 
@@ -162,25 +162,27 @@ class Told:
         summary_json
             A file that gets it as JSON.
         """
+        from rich.markup import escape
+
         if summary_json is not None:
             self._write(summary_json)
         console = messages()
         kept = self.kept
         if not quiet:
             how = "stopped: " if self.stopped else ""
-            console.print(
-                f"{how}{counted(kept.events, 'event')} to {self.place} in {kept.seconds:,.1f} s "
+            prose(
+                console,
+                f"{how}{counted(kept.events, 'event')} to {escape(self.place)} in {kept.seconds:,.1f} s "
                 f"({kept.reached:,.0f} a second)",
-                soft_wrap=True,
             )
             note = rate_note(kept, self.stopped)
             if note:
-                console.print(note, soft_wrap=True)
+                prose(console, note)
             if self.keyless:
-                console.print(
+                prose(
+                    console,
                     f"[yellow]{counted(self.keyless, 'event')} without a key:[/] --key names no field of theirs, or"
                     " they cannot be read; they are spread over the partitions and keep no order",
-                    soft_wrap=True,
                 )
         failed = sum(self.failures.values())
         if failed:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from counterfoil.cli.console import examples, messages, output, write_json
+from counterfoil.cli.console import examples, messages, output, prose, write_json
 from counterfoil.cli.options import Follow, Json, SecretEnvironment, State, open_log
 from counterfoil.words import counted
 
@@ -78,21 +78,21 @@ def _advance(verifier: Verifier) -> Verified:
 def _print(found: Verified) -> None:
     console = output()
     if not found.different and not found.decisions:
-        console.print("nothing was checked: the folder holds no decisions", soft_wrap=True)
+        prose(console, "nothing was checked: the folder holds no decisions")
         return
     if not found.different:
         versions = sum(count > 0 for count in found.detectors.values())
         by = f" by the {versions:,} detector versions that made them" if versions > 1 else ""
-        console.print(
+        prose(
+            console,
             f"[green]✓[/] {counted(found.decisions, 'decision')} performed again{by}, every feature included:"
             " [green]no difference[/]",
-            soft_wrap=True,
         )
         return
     places = ", ".join(f"{each:,}" for each in found.examples)
-    console.print(
+    prose(
+        console,
         f"[bold red]✗[/] {found.different:,} of {found.decisions:,} decisions differ, at positions {places}",
-        soft_wrap=True,
     )
 
 

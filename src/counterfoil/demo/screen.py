@@ -172,21 +172,21 @@ class Lines:
 
 
 def print_summary(console: Console, session: Session, summary: RunSummary) -> None:
-    """Print what was seen, and what to try next."""
+    """Print what was seen, and what to try next; commands are left to the terminal, which breaks lines within words."""
     score = session.score
     p50, p99 = summary.latency_ms.get("p50"), summary.latency_ms.get("p99")
     console.print()
     console.print(
         f"[bold]{summary.events:,} events in {summary.seconds:,.1f} s[/] ({summary.events_per_second:,.0f} a second), "
         f"from reading to a durable decision p50 {_milliseconds(p50)}, p99 {_milliseconds(p99)}",
-        soft_wrap=True,
+        soft_wrap=not console.is_terminal,
     )
     console.print(
         f"{summary.decided:,} decided, {summary.observed:,} observed, "
         f"{counted(summary.duplicates, 'duplicate')}, {counted(summary.dead_letters, 'dead letter')}; "
         f"{counted(summary.alerts, 'alert')} over "
         f"{max((score.last_time - score.first_time) / 86_400_000_000, 0):,.0f} days of the bank",
-        soft_wrap=True,
+        soft_wrap=not console.is_terminal,
     )
     if session.behind:
         console.print(f"[yellow]This machine could not hold {session.settings.rate:,.0f} events a second.[/]")
@@ -196,11 +196,10 @@ def print_summary(console: Console, session: Session, summary: RunSummary) -> No
         f"[bold]{score.frauds_flagged:,} of {score.frauds:,}[/] fraudulent payments caught "
         f"({score.value_saved / 100:,.0f} of {(score.value_saved + score.value_lost) / 100:,.0f} in value), "
         f"precision {_share(score.precision)}",
-        soft_wrap=True,
+        soft_wrap=not console.is_terminal,
     )
     known = ", ".join(f"{count:,} × {name}" for name, count in session.entities.items() if count and "<" not in name)
     if known:
-        # Not left to the terminal, which breaks lines within words.
         console.print(f"[dim]state at the end: {known}[/]")
     console.print()
     console.print("[bold]Try next[/]")
