@@ -88,7 +88,7 @@ def test_a_signal_at_the_start_ends_it_without_a_traceback(
             run.kill()
             run.wait()
     assert "Traceback" not in words
-    # While the commands are still being loaded it ends as programs do.
-    assert run.returncode in {0, 130, -signal.SIGTERM}, words
+    # While the commands are still being loaded it ends as programs do; on a busy machine the interpreter itself may be.
+    assert run.returncode in {0, 130, -signal.SIGTERM, -signal.SIGINT}, words
     if run.returncode == 0:
         assert not list(tmp_path.glob("counterfoil-*"))
