@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
+from counterfoil.connectors.kafka_native import DecisionLines, NativeFailure, NativeProducer, native_producer
 from counterfoil.connectors.kafka_settings import Patience, Troubles, client_settings, reason_of, require_kafka
 from counterfoil.errors import ConfigurationError, StorageError
 from counterfoil.observability import get_logger
@@ -46,10 +48,14 @@ _OPEN_SECONDS = 10.0
 _SETUP_CALL_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 _QUEUE_FULL = -184
+_SLICE = 10_000
+"""Messages that are handed over at once where nobody but librdkafka is asked: some milliseconds."""
 
 _log = get_logger(__name__)
 
 Header = tuple[str, bytes]
+SOURCE, IDENTIFIER = "source", "id"
+"""Names of headers."""
 
 
 class WriteFailed(Exception):  # noqa: N818 - what happened, not a mistake of the program
@@ -83,6 +89,9 @@ class KafkaWriter:
         self._properties = dict(properties)
         self._id = transactional_id
         self._producer: Producer | None = None
+        self._native: NativeProducer | None = None
+        # Whoever closes a producer waits until nobody is within it by its own entrance.
+        self._within = threading.Lock()
         self._failed = ""
         self._opened = 0
         self._reached = False
@@ -132,6 +141,8 @@ class KafkaWriter:
             self._producer = self._kafka.Producer(settings)
         except (self._kafka.KafkaException, TypeError, ValueError) as error:
             raise ConfigurationError(f"sinks[].properties: {reason_of(error)}") from None
+        # Without transactions only a report of each message's delivery tells of failures, and those are the client's.
+        self._native = native_producer(self._kafka, self._producer, settings) if self.transactional else None
         if not self._reached:
             self._reach(self._producer)
         if self._id is not None:
@@ -203,6 +214,29 @@ class KafkaWriter:
         producer.poll(0)
         self._check()
 
+    def write_lines(self, topic: str, lines: DecisionLines, first: int, stop: int) -> None:
+        """Take the messages from ``first`` to ``stop`` (excluded); wait while the queue to the brokers is full."""
+        producer, native = self._producer, self._native
+        assert producer is not None
+        if native is None:
+            values, keys, sources = lines.rows(first, stop)
+            self.write(topic, values, keys, source_headers(keys, sources))
+            return
+        done = first
+        while done < stop:
+            try:
+                with self._within:
+                    if self._native is not native:
+                        raise WriteFailed("the producer was closed")
+                    done = native.write(topic, lines, done, min(done + _SLICE, stop))
+            except NativeFailure as error:
+                if error.code != _QUEUE_FULL:
+                    raise WriteFailed(str(error)) from None
+                producer.poll(_POLL_SECONDS)
+            else:
+                producer.poll(0)
+            self._check()
+
     def commit(self, positions: Sequence[TopicPartition], metadata: Any) -> None:
         """End the transaction: everything written counts from now on, together with the positions.
 
@@ -225,7 +259,7 @@ class KafkaWriter:
 
     def abandon(self) -> None:
         """Throw the producer away, and what it has not delivered; a second call does nothing."""
-        producer, self._producer = self._producer, None
+        producer = self._taken()
         if producer is None:
             return
         with contextlib.suppress(self._kafka.KafkaException):
@@ -235,11 +269,18 @@ class KafkaWriter:
 
     def close(self) -> None:
         """End in order; everything was committed."""
-        producer, self._producer = self._producer, None
+        producer = self._taken()
         if producer is not None:
             closing = threading.Thread(target=_close, args=(producer,), daemon=True)
             closing.start()
             closing.join(_OPEN_SECONDS)
+
+    def _taken(self) -> Producer | None:
+        """Return the producer, which nobody uses from now on."""
+        with self._within:
+            self._native = None
+            producer, self._producer = self._producer, None
+        return producer
 
     def _flush(self) -> None:
         producer = self._producer
@@ -276,6 +317,12 @@ class KafkaWriter:
                 self._failed = self._failed or str(error.str())
 
         return note
+
+
+def source_headers(keys: Iterable[bytes], sources: Iterable[bytes]) -> Iterator[list[Header]]:
+    """Yield what heads messages that say what they are and where they come from."""
+    # All of it in C: it runs once a message, between two calls of the client library.
+    return map(list, zip(zip(repeat(IDENTIFIER), keys), zip(repeat(SOURCE), sources), strict=True))
 
 
 def _close(producer: Producer) -> None:

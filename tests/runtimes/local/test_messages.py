@@ -16,16 +16,18 @@ from counterfoil.runtimes.local import messages
 from counterfoil.runtimes.local.ledgers import Standing, moved_offsets
 from counterfoil.runtimes.local.lines import LineEncoder
 from counterfoil.runtimes.local.messages import (
+    LineMessages,
     Messages,
     OutgoingAlert,
     Parcel,
     SourceHeaders,
     alert_messages,
-    decision_messages,
+    decision_lines,
     letter_messages,
     packed_messages,
     parse_source,
     source_name,
+    source_names,
     sources_of,
 )
 from counterfoil.runtimes.local.records import make_records
@@ -48,18 +50,37 @@ def parcel() -> Parcel:
 
 
 def test_a_decision_says_what_it_is_and_where_it_comes_from(parcel: Parcel) -> None:
-    found = decision_messages(parcel, None, LineEncoder())
+    found = decision_lines(parcel, None, LineEncoder())
     assert len(found) == COUNT
-    for number, (value, key, headers) in enumerate(zip(found.values, found.keys, found.headers, strict=True)):
+    for number, (value, key, source) in enumerate(zip(*found.rows(0, COUNT), strict=True)):
         place = f"in/0/{70 + number}" if number < 150 else f"in/3/{9 + number - 150}"
         assert json.loads(value)["id"].encode() == key == b"n%d" % number
-        assert headers == [("id", key), ("source", place.encode())]
+        assert source == place.encode()
 
 
 def test_some_decisions_may_be_chosen(parcel: Parcel) -> None:
-    found = decision_messages(parcel, np.array([3, 199]), LineEncoder())
-    assert found.keys == [b"n3", b"n199"]
-    assert [headers[1][1] for headers in found.headers] == [b"in/0/73", b"in/3/58"]
+    _, keys, sources = decision_lines(parcel, np.array([3, 199]), LineEncoder()).rows(0, 2)
+    assert keys == [b"n3", b"n199"]
+    assert sources == [b"in/0/73", b"in/3/58"]
+
+
+def test_decisions_without_an_id_are_called_by_where_they_come_from(parcel: Parcel) -> None:
+    parcel.records.id_length[5] = -1
+    parcel.spans = None
+    values, keys, sources = decision_lines(parcel, None, LineEncoder()).rows(4, 7)
+    assert keys == [b"n4", b"1005", b"n6"]
+    assert sources == source_names(parcel.records.position[4:7], None) == [b"1004", b"1005", b"1006"]
+    assert json.loads(values[1])["id"] == "1005"
+
+
+def test_decisions_of_several_blocks_are_cut_anywhere(parcel: Parcel) -> None:
+    lines = decision_lines(parcel, None, LineEncoder())
+    both = LineMessages([lines, decision_lines(parcel, np.array([7]), LineEncoder()), lines])
+    assert len(both) == 2 * COUNT + 1
+    whole = [value for part in both.lines for value in part.rows(0, len(part))[0]]
+    for cut in (0, 1, COUNT - 1, COUNT, COUNT + 1, COUNT + 2, len(both)):
+        parts = [*both.parts(0, cut), *both.parts(cut, len(both))]
+        assert [value for part, first, stop in parts for value in part.rows(first, stop)[0]] == whole
 
 
 def test_packed_messages_are_bounded_and_name_their_last_places(

@@ -27,12 +27,13 @@ from counterfoil.runtimes.local.channel import Closed
 from counterfoil.runtimes.local.failpoints import reach
 from counterfoil.runtimes.local.ledgers import Ledger, Standing, moved_offsets
 from counterfoil.runtimes.local.messages import (
+    LineMessages,
     Messages,
     OutgoingAlert,
     Parcel,
     Rows,
     alert_messages,
-    decision_messages,
+    decision_lines,
     letter_messages,
     packed_messages,
     source_name,
@@ -397,9 +398,9 @@ class Delivery:
         self._writer.begin()
         for topic, messages in outgoing:
             half = len(messages) // 2
-            self._writer.write(topic, messages.values[:half], messages.keys[:half], messages.headers[:half])
+            self._write(topic, messages, 0, half)
             reach("delivery.write.middle")
-            self._writer.write(topic, messages.values[half:], messages.keys[half:], messages.headers[half:])
+            self._write(topic, messages, half, len(messages))
         reach("delivery.commit.before")
         entries = self._ledger.entries(standing, moved, blocks)
         self._writer.commit(entries, standing.metadata)
@@ -413,9 +414,18 @@ class Delivery:
         for topic, messages in outgoing:
             self._metrics.messages.labels(topic).inc(len(messages))
 
+    def _write(self, topic: str, messages: Messages | LineMessages, first: int, stop: int) -> None:
+        """Write some of the messages of a transaction."""
+        if isinstance(messages, LineMessages):
+            for lines, start, end in messages.parts(first, stop):
+                self._writer.write_lines(topic, lines, start, end)
+        else:
+            part = slice(first, stop)
+            self._writer.write(topic, messages.values[part], messages.keys[part], messages.headers[part])
+
     # What is ours to deliver -----------------------------------------------------------------------------------------
 
-    def _messages(self, sink: TopicSink, parcels: list[Parcel], standing: Standing) -> Messages:
+    def _messages(self, sink: TopicSink, parcels: list[Parcel], standing: Standing) -> Messages | LineMessages:
         if sink.content == "alerts":
             return alert_messages(
                 (alert, source_name(alert.position, parcel.spans))
@@ -430,15 +440,18 @@ class Delivery:
                 for letter in parcel.dead
                 if self._is_ours(parcel, letter.position, standing)
             )
-        encode = packed_messages if sink.packed else decision_messages
-        found = Messages()
+        packed, singles = Messages(), LineMessages()
         for parcel in parcels:
             rows = self._rows(parcel, standing)
             if rows is not None:
                 self._metrics.withheld.inc(len(parcel.records) - len(rows))
-            if len(parcel.records) and (rows is None or len(rows)):
-                found.extend(encode(parcel, rows, sink.encoder))
-        return found
+            if not len(parcel.records) or (rows is not None and not len(rows)):
+                continue
+            if sink.packed:
+                packed.extend(packed_messages(parcel, rows, sink.encoder))
+            else:
+                singles.lines.append(decision_lines(parcel, rows, sink.encoder))
+        return packed if sink.packed else singles
 
     def _rows(self, parcel: Parcel, standing: Standing) -> Rows | None:
         """Return which decisions of a parcel are still to be delivered; None for all."""

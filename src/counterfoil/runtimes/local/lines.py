@@ -31,7 +31,7 @@ _SECOND = 1_000_000
 _DAY_SECONDS = 86_400
 _TIME_BYTES = 27
 """Longest time: 2026-01-01T00:00:00.000000Z."""
-_INTEGER_BYTES = 20
+INTEGER_BYTES = 20
 
 _OUTCOMES = tuple(outcome.value for outcome in Outcome)
 _CONSTANTS = (b'{"id":"', b'","position":', b',"event_time":"', b'"rules":[],"reasons":[]', b',"features":', b"}\n")
@@ -54,8 +54,13 @@ class LineEncoder:
 
     def encode(self, records: Records, decided_at: int, detector: str) -> bytes:
         """Return one line for each record; ``decided_at`` is in microseconds since 1970."""
+        return self.encode_lines(records, decided_at, detector)[0].tobytes()
+
+    def encode_lines(self, records: Records, decided_at: int, detector: str) -> tuple[Bytes, Words]:
+        """Return the lines as one buffer, and where each ends, its newline included."""
+        ends = np.zeros(len(records), np.int64)
         if not len(records):
-            return b""
+            return np.zeros(0, np.uint8), ends
         records = with_models(records)
         glue, middle = _glue(records, decided_at, detector)
         features = self._feature_texts(records)
@@ -70,8 +75,9 @@ class LineEncoder:
             records.time,
             middle,
             records.late,
+            ends,
         )
-        return out[:size].tobytes()
+        return out[:size], ends
 
     def _feature_texts(self, records: Records) -> Texts:
         if self._features is None or records.features is None or records.feature_nulls is None:
@@ -111,7 +117,7 @@ def _glue(records: Records, decided_at: int, detector: str) -> tuple[Texts, Word
 def _bound(records: Records, glue: Texts, features: Texts) -> int:
     """Return the most bytes that the lines can take: every byte of an id may become six."""
     constants = int(glue[2][: len(_CONSTANTS) + 2].sum()) + int(glue[2].max())
-    fixed = constants + _TIME_BYTES + 2 * _INTEGER_BYTES
+    fixed = constants + _TIME_BYTES + 2 * INTEGER_BYTES
     texts = sum(int(np.maximum(length, 0).sum(dtype=np.int64)) for length in (records.finding_length, features[2]))
     ids = 6 * int(np.maximum(records.id_length, 0).sum(dtype=np.int64))
     return len(records) * fixed + texts + ids
@@ -242,6 +248,7 @@ def _write_lines(
     time: Words,
     middle: Words,
     late: Bytes,
+    ends: Words,
 ) -> int:
     glue_heap, glue_start, glue_length = glue
     id_heap, id_start, id_length = ids
@@ -270,4 +277,20 @@ def _write_lines(
             at = _glued(out, at, glue_heap, glue_start[_FEATURES], glue_length[_FEATURES])
             at = _copy(out, at, feature_heap, feature_start[row], feature_length[row])
         at = _glued(out, at, glue_heap, glue_start[_END], glue_length[_END])
+        ends[row] = at
     return at
+
+
+@nb.njit(nogil=True, cache=True)
+def write_places(
+    out: Bytes, names: Bytes, name_end: Words, which: Words, offset: Words, start: Words, length: Lengths
+) -> None:
+    """Write names and numbers one behind the other: the ``which``-th name of a heap, then ``offset``."""
+    at = 0
+    for row in range(len(offset)):
+        start[row] = at
+        name = which[row]
+        first = name_end[name - 1] if name else 0
+        at = _copy(out, at, names, first, name_end[name] - first)
+        at = _integer(out, at, offset[row])
+        length[row] = at - start[row]

@@ -8,27 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
 from typing import TYPE_CHECKING, Any, overload
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from counterfoil.connectors.kafka_native import DecisionLines, Texts
+from counterfoil.connectors.kafka_sink import IDENTIFIER, SOURCE, Header, source_headers
 from counterfoil.connectors.partitions import Partition, Spans
+from counterfoil.runtimes.local.arrays import writable
+from counterfoil.runtimes.local.lines import INTEGER_BYTES, write_places
 
 if TYPE_CHECKING:
     from counterfoil.runtimes.local.lines import LineEncoder
     from counterfoil.runtimes.local.records import Records
     from counterfoil.runtimes.local.store import NewDeadLetter, StoredDeadLetter
 
-SOURCE, IDENTIFIER, COUNT = "source", "id", "count"
-"""Names of headers."""
+COUNT = "count"
+"""Name of a header, beside those of the sink."""
 PACKED_BYTES = 900_000
 """Most bytes of a packed message: brokers take 1 MiB unless they are told otherwise."""
 
 Rows = npt.NDArray[np.int64]
-Header = tuple[str, bytes]
 
 
 class SourceHeaders(Sequence[list[Header]]):
@@ -64,8 +66,7 @@ class SourceHeaders(Sequence[list[Header]]):
         return [(IDENTIFIER, self.identifiers[place]), (SOURCE, self.sources[place])]
 
     def __iter__(self) -> Iterator[list[Header]]:
-        # All of it in C: it runs once a message, between two calls of the client library.
-        return map(list, zip(zip(repeat(IDENTIFIER), self.identifiers), zip(repeat(SOURCE), self.sources), strict=True))
+        return source_headers(self.identifiers, self.sources)
 
 
 @dataclass(slots=True)
@@ -96,6 +97,25 @@ class Messages:
         self.values.append(value)
         self.keys.append(key)
         self.headers.append(headers)
+
+
+@dataclass(slots=True)
+class LineMessages:
+    """Decisions for one topic, those of one block after the other."""
+
+    lines: list[DecisionLines] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.lines))
+
+    def parts(self, first: int, stop: int) -> Iterator[tuple[DecisionLines, int, int]]:
+        """Yield the messages from ``first`` to ``stop`` (excluded): lines, and which of them."""
+        before = 0
+        for lines in self.lines:
+            start, end = max(first - before, 0), min(stop - before, len(lines))
+            if start < end:
+                yield lines, start, end
+            before += len(lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +176,24 @@ def parse_source(text: bytes) -> tuple[Partition, int] | None:
     return ((topic, int(partition)), int(offset)) if partition.isdigit() and offset.isdigit() else None
 
 
-def decision_messages(parcel: Parcel, rows: Rows | None, encoder: LineEncoder) -> Messages:
-    """Return a message for each decision; ``rows`` says which, None for all."""
+def source_texts(positions: Rows, spans: Spans | None) -> Texts:
+    """Return what ``source_names`` does as one heap."""
+    names = [b""] if spans is None else [f"{topic}/{partition}/".encode() for topic, partition in spans.partitions]
+    size = len(positions)
+    which, offsets = (np.zeros(size, np.int64), positions) if spans is None else spans.places(positions)
+    out = np.empty(size * (max(map(len, names)) + INTEGER_BYTES), np.uint8)
+    start, length = np.empty(size, np.int64), np.empty(size, np.int32)
+    ends = np.cumsum([len(name) for name in names], dtype=np.int64)
+    write_places(out, writable(b"".join(names)), ends, which, offsets, start, length)
+    return out, start, length
+
+
+def decision_lines(parcel: Parcel, rows: Rows | None, encoder: LineEncoder) -> DecisionLines:
+    """Return a message for each decision, all in one; ``rows`` says which, None for all."""
     records = parcel.records if rows is None else parcel.records.take(rows)
-    sources = source_names(records.position, parcel.spans)
-    keys = identifiers(records.id_heap.tobytes(), records.id_offset.tolist(), records.id_length.tolist(), sources)
-    return single_lines(encoder.encode(records, parcel.decided_at, parcel.version), keys, sources)
+    lines = encoder.encode_lines(records, parcel.decided_at, parcel.version)
+    identifiers = (records.id_heap, records.id_offset, records.id_length)
+    return DecisionLines(*lines, identifiers, source_texts(records.position, parcel.spans))
 
 
 def single_lines(data: bytes, keys: list[bytes], sources: list[bytes]) -> Messages:
