@@ -92,7 +92,7 @@ from counterfoil.events.rows import (
 )
 from counterfoil.events.strings import find_bad_utf8, scan_string
 from counterfoil.events.unknown_fields import COUNT_SEEN, UnknownFields, count_unknown
-from counterfoil.events.words import NEWLINE, PADDING, equal_bytes, padded, skip_mark
+from counterfoil.events.words import NEWLINE, PADDING, PaddedBytes, equal_bytes, padded, skip_mark
 
 SCHEMAS_MAX = 256
 """Most schemas that are remembered; beyond it all are forgotten, and those in use are worked out anew."""
@@ -731,7 +731,7 @@ class DebeziumDecoder:
 
     def decode(self, data: EncodedRecords, first_position: int, arrival: int) -> Decoded:
         """Decode whole lines: see ``Decoder.decode``."""
-        content = bytes(data)
+        content = bytes(data.content if isinstance(data, PaddedBytes) else data)
         ends = np.flatnonzero(np.frombuffer(content, np.uint8) == NEWLINE)
         if not len(ends) or ends[-1] != len(content) - 1:
             ends = np.append(ends, len(content))

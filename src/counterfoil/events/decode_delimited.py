@@ -20,7 +20,7 @@ from counterfoil.events.mapping import LIMIT_RECORD, FieldMap, FieldTables
 from counterfoil.events.results import Expected, batch_of, dead_letters_of
 from counterfoil.events.rows import COUNT_RECORDS, RAW, Rows, Slots, put_fault, reason_number, write_row
 from counterfoil.events.strings import valid_utf8
-from counterfoil.events.words import count_newlines, find_newline, padded, skip_mark
+from counterfoil.events.words import PaddedBytes, count_newlines, find_newline, padded, skip_mark
 
 _INVALID_LINE = reason_number(ReasonCode.INVALID_LINE)
 _INVALID_UTF8 = reason_number(ReasonCode.INVALID_UTF8)
@@ -224,6 +224,9 @@ class DelimitedDecoder:
         InputError
             The header was not read, and these are not the first lines.
         """
+        if isinstance(data, PaddedBytes):
+            data = data.content
+        # The kernel writes into its copy: quotes that were doubled become single ones.
         original = data if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
         buffer = padded(original)
         size = len(original)

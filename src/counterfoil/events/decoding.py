@@ -10,8 +10,9 @@ from counterfoil.errors import ConfigurationError
 from counterfoil.events.batch import Batch, Bytes
 from counterfoil.events.dead_letters import DeadLetter
 from counterfoil.events.kinds import TIME_MAX, TIME_MIN
+from counterfoil.events.words import PaddedBytes
 
-EncodedRecords = bytes | bytearray | memoryview | Bytes
+EncodedRecords = bytes | bytearray | memoryview | Bytes | PaddedBytes
 """Whole records as they came from a source."""
 
 ID_BYTES_MAX = 256

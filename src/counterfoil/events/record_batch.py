@@ -13,6 +13,7 @@ import numpy as np
 
 from counterfoil.events.batch import Words
 from counterfoil.events.decoding import Decoded, Decoder
+from counterfoil.events.words import PaddedBytes, count_newlines
 
 _NEWLINE = b"\n"
 
@@ -117,6 +118,17 @@ class TextRecords:
     """
 
     decoder: Decoder
+
+    def decode_values(self, values: Sequence[bytes | None], first_position: int, arrival: int) -> Decoded:
+        """Decode values whose positions count from ``first_position`` on."""
+        try:
+            data = PaddedBytes.joined(cast("Sequence[bytes]", values))
+        except TypeError:
+            # A tombstone among them, which is rare.
+            return self.decode_records(RecordBatch.of(values, first_position), arrival)
+        if not values or int(count_newlines(data.buffer, len(data))) != len(values) - 1:
+            return self.decode_records(RecordBatch.of(values, first_position), arrival)
+        return self.decoder.decode(data, first_position, arrival)
 
     def decode_records(self, records: RecordBatch, arrival: int) -> Decoded:
         """Decode records: see ``RecordDecoder.decode_records``."""

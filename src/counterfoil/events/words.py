@@ -7,7 +7,8 @@ behind its content.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numba as nb
@@ -29,8 +30,45 @@ _BACKSLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
 _SPACES = np.uint64(0x2020202020202020)
 
 
-def padded(data: bytes | bytearray | memoryview | Bytes) -> Bytes:
+@dataclass(frozen=True, slots=True)
+class PaddedBytes:
+    """Bytes that have ``PADDING`` newlines behind them already.
+
+    Parameters
+    ----------
+    buffer
+        The bytes and the newlines.
+    """
+
+    buffer: Bytes
+
+    def __len__(self) -> int:
+        return len(self.buffer) - PADDING
+
+    @property
+    def content(self) -> Bytes:
+        """The bytes without the newlines."""
+        return self.buffer[: len(self)]
+
+    @classmethod
+    def joined(cls, records: Sequence[bytes]) -> PaddedBytes:
+        r"""Return records one behind the other, with a newline between two.
+
+        Examples
+        --------
+        >>> lines = PaddedBytes.joined([b"one", b"two"])
+        >>> len(lines), lines.content.tobytes()
+        (7, b'one
+        two')
+        """
+        # The newline before the padding is the first of it.
+        return cls(np.frombuffer(bytearray(b"\n").join([*records, b"\n" * (PADDING - 1)]), np.uint8))
+
+
+def padded(data: bytes | bytearray | memoryview | Bytes | PaddedBytes) -> Bytes:
     """Return a copy of some bytes with ``PADDING`` newlines behind them: no scanner runs past a newline."""
+    if isinstance(data, PaddedBytes):
+        return data.buffer
     view = data if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
     buffer = np.empty(len(view) + PADDING, np.uint8)
     buffer[: len(view)] = view

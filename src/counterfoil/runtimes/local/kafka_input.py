@@ -14,7 +14,7 @@ from counterfoil.connectors.source import Chunk
 from counterfoil.errors import ConfigurationError, nearest
 from counterfoil.events.batch import Batch
 from counterfoil.events.decoding import Decoded
-from counterfoil.events.record_batch import RecordBatch, RecordDecoder
+from counterfoil.events.record_batch import RecordBatch, RecordDecoder, TextRecords
 from counterfoil.events.schemas import SchemaSource
 from counterfoil.runtimes.local.record_decoders import record_decoder
 
@@ -113,8 +113,11 @@ class TopicsDecoder:
         assert isinstance(chunk, PartitionedChunk)
         parts = []
         for topic, values in chunk.records:
-            records = RecordBatch.of(values, first_position)
-            parts.append(self._decoders[topic].decode_records(records, arrival))
+            decoder = self._decoders[topic]
+            if isinstance(decoder, TextRecords):
+                parts.append(decoder.decode_values(values, first_position, arrival))
+            else:
+                parts.append(decoder.decode_records(RecordBatch.of(values, first_position), arrival))
             first_position += len(values)
         return parts[0] if len(parts) == 1 else _joined(parts)
 

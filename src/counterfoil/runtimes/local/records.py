@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -164,9 +165,9 @@ def _finding(batch: Batch, decided: Decided, program: Explainer, row: int, said:
         values, reason = program.explain_hit(batch, decided, row, int(rule))
         rules.append({"name": definitions[rule].name, "score": definitions[rule].score, "values": values})
         reasons.append(reason)
-    shares = rule_contributions([each["score"] for each in rules], program.detector.policy.combine)
+    shares = _contributions(tuple(each["score"] for each in rules), program.detector.policy.combine)
     for each, share in zip(rules, shares, strict=True):
-        each["contribution"] = round(share, _DIGITS)
+        each["contribution"] = share
     found: dict[str, Any] = {"rules": rules, "reasons": reasons}
     failed = [definitions[rule].name for rule in np.flatnonzero(decided.hits[:, row] == FAILED)]
     if failed:
@@ -174,6 +175,12 @@ def _finding(batch: Batch, decided: Decided, program: Explainer, row: int, said:
     if said:
         found["model_reasons"] = said
     return _json.encode(found)[1:-1]
+
+
+@lru_cache(maxsize=1024)
+def _contributions(scores: tuple[float, ...], combine: str) -> tuple[float, ...]:
+    """Return what each of some rules contributed; the same few hit together again and again."""
+    return tuple(round(share, _DIGITS) for share in rule_contributions(scores, combine))
 
 
 def digest(decided: Decided) -> Words:
