@@ -118,6 +118,9 @@ class Pipeline:
         self._failure: BaseException | None = None
         self._committer = Committer(parts)
         self._unknown: set[str] = set()
+        self._began: float | None = None
+        self.seconds = 0.0
+        """From the first records that were read until everything was committed and delivered."""
 
     def run(self, feed: Input, source: int, position_shift: int, stopped: Callable[[], bool]) -> None:
         """Carry everything that the input gives, until its end or until ``stopped``.
@@ -154,6 +157,8 @@ class Pipeline:
                 thread.join()
         if self._failure is not None:
             raise self._failure
+        if self._began is not None:
+            self.seconds = time.monotonic() - self._began
 
     def _guard(self, step: Callable[..., None], *arguments: object) -> None:
         """Run a step; when it fails, end all."""
@@ -185,6 +190,7 @@ class Pipeline:
             if isinstance(chunk, PartitionedChunk):
                 spans, produced = chunk.spans.shifted(shift), chunk.produced
             received = time.monotonic()
+            self._began = self._began or received
             decoded = feed.decode(chunk, chunk.position + shift, self._parts.clock())
             self._tell_of(decoded.unknown_fields)
             metrics.step.labels("read").observe(received - started)

@@ -283,13 +283,15 @@ class LocalRuntime:
                 self._open_exports()
                 self._open_sinks(record.source)
                 self._open_delivery(record, feed)
-                Pipeline(self._parts()).run(feed, record.source, shift, stopped.is_set)
+                pipeline = Pipeline(self._parts())
+                pipeline.run(feed, record.source, shift, stopped.is_set)
             self._export(record.source)
         finally:
             self._close_exports()
             self._close_delivery()
             feed.source.close()
-        return self._summary(before, self.store.totals, time.monotonic() - started, stopped.is_set())
+        summary = self._summary(before, self.store.totals, time.monotonic() - started, stopped.is_set())
+        return replace(summary, carried_seconds=pipeline.seconds)
 
     def open_input(self) -> Input:
         """Open the configured source; ``run`` takes it, and closes it."""

@@ -37,6 +37,9 @@ class RunSummary:
     """Whether it was told to stop before the end of the input."""
     refused: str = ""
     """Where more than half of the records are dead letters: the commonest reason, with an example."""
+    carried_seconds: float = 0.0
+    """From the first records that were read until everything was committed and delivered: without the time that
+    connecting takes, and waiting for the first of them."""
 
     @property
     def events_per_second(self) -> float:
@@ -58,6 +61,7 @@ class RunSummary:
             "total_events": self.total_events,
             "recovery_seconds": round(self.recovery_seconds, 6),
             "stopped": self.stopped,
+            "carried_seconds": round(self.carried_seconds, 6),
         }
 
 
