@@ -20,7 +20,7 @@ from tests.conformance.engines import ROOT, python_of
 from tests.conftest import absent
 from tests.integration.kafka import Broker
 from tests.integration.test_spark_faults import Run
-from tests.runtimes.sample import DEFINITION, sample_lines
+from tests.runtimes.sample import ANEW, DEFINITION, sample_lines
 
 EVENTS = 6_000
 STEPS = 4
@@ -184,9 +184,6 @@ def test_neither_kills_nor_more_tasks_change_anything(
     assert job.read("decisions") == expected
     assert job.alerts() == local.alerts()
     assert job.read("dead-letters") == local.read("dead-letters")
-
-
-ANEW = DEFINITION.replace("over: 24h", "over: 25h").replace("spend_24h", "spend_25h").replace("usual_24h", "usual_25h")
 
 
 @pytest.mark.parametrize("shards", [1, 3])

@@ -19,7 +19,7 @@ from tests.conformance.cases import CLOCK
 from tests.conformance.engines import ROOT, python_of
 from tests.conftest import absent
 from tests.integration.kafka import Broker
-from tests.runtimes.sample import DEFINITION, sample_lines
+from tests.runtimes.sample import ANEW, DEFINITION, sample_lines
 
 EVENTS = 4_000
 SECONDS = 240.0
@@ -196,9 +196,6 @@ def test_kills_change_nothing(jobs: Callable[[str, int], Job], shards: int) -> N
     # Nothing is left to do, and nothing is written a second time.
     assert job.start().end() == 0
     assert job.decided() == local.decided()
-
-
-ANEW = DEFINITION.replace("over: 24h", "over: 25h").replace("spend_24h", "spend_25h").replace("usual_24h", "usual_25h")
 
 
 def test_state_is_made_anew_from_the_topic(kafka: Broker, tmp_path: Path, compiled: None) -> None:

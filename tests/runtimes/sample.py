@@ -46,6 +46,9 @@ rules:
     reason: Soon after a change.
 """
 
+ANEW = DEFINITION.replace("over: 24h", "over: 25h").replace("spend_24h", "spend_25h").replace("usual_24h", "usual_25h")
+"""The same with other windows: a detector that cannot take its state over."""
+
 START = 1_767_225_600
 """2026-01-01T00:00:00Z in seconds."""
 

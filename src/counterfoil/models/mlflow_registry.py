@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from counterfoil.errors import ConfigurationError, CorruptionError, InputError, StorageError
+from counterfoil.errors import ConfigurationError, InputError, StorageError
 from counterfoil.models.definition import is_alias, is_model_name, parse_reference
-from counterfoil.models.model import Model, content_hash, load_model
+from counterfoil.models.model import Model, load_model
 from counterfoil.models.registry import AuditEntry, Version, check_words
 from counterfoil.models.signature import Signature
 
@@ -187,14 +187,11 @@ class MlflowRegistry:
     def onnx(self, version: Version) -> bytes:
         """Return a version's file, verified."""
         data = self._artifact(self._ask("get_model_version", version.name, str(version.number)).run_id, _ONNX)
-        if content_hash(data, version.signature) != version.sha256:
-            raise CorruptionError(f"{self.place}: the files of {version.reference} are not what was added; add it anew")
-        return data
+        return version.checked(data, self.place)
 
     def model(self, version: Version) -> Model:
         """Return a version, loaded."""
-        engine = "onnxruntime" if version.engine == "onnxruntime" else None
-        return load_model(self.onnx(version), version.signature, engine, probed=True)
+        return version.loaded(self.onnx(version))
 
     def names(self) -> list[str]:
         """Return the names of all models."""

@@ -96,6 +96,30 @@ class Version:
         """``payments@3``."""
         return f"{self.name}@{self.number}"
 
+    def checked(self, data: bytes, place: str) -> bytes:
+        """Return its file as a registry has it.
+
+        Parameters
+        ----------
+        data
+            The file.
+        place
+            The registry, for errors.
+
+        Raises
+        ------
+        CorruptionError
+            If it is not what was added.
+        """
+        if content_hash(data, self.signature) != self.sha256:
+            raise CorruptionError(f"{place}: the files of {self.reference} are not what was added; add it anew")
+        return data
+
+    def loaded(self, data: bytes) -> Model:
+        """Return the model that its file holds, scored by what scored it when it was added."""
+        engine = "onnxruntime" if self.engine == "onnxruntime" else None
+        return load_model(data, self.signature, engine, probed=True)
+
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
@@ -420,15 +444,11 @@ class FolderRegistry:
         CorruptionError
             If it is not what was added.
         """
-        data = self._file(version.sha256, ".onnx")
-        if content_hash(data, version.signature) != version.sha256:
-            raise CorruptionError(f"{self.place}: the files of {version.reference} are not what was added; add it anew")
-        return data
+        return version.checked(self._file(version.sha256, ".onnx"), self.place)
 
     def model(self, version: Version) -> Model:
         """Return a version, loaded."""
-        engine = "onnxruntime" if version.engine == "onnxruntime" else None
-        return load_model(self.onnx(version), version.signature, engine, probed=True)
+        return version.loaded(self.onnx(version))
 
     def _file(self, sha256: str, ending: str) -> bytes:
         path = self.folder / FILES_NAME / f"{sha256}{ending}"

@@ -37,13 +37,6 @@ if TYPE_CHECKING:
 _IDENTITY = "identity of the event"
 """A column while labels wait to be joined; a blank keeps it apart from every field and feature."""
 _TIME = pl.Datetime("us", "UTC")
-_VALUE_TYPES = {
-    FieldType.MONEY: Base.MONEY,
-    FieldType.INTEGER: Base.INT,
-    FieldType.FLOAT: Base.FLOAT,
-    FieldType.BOOL: Base.BOOL,
-    FieldType.TIME: Base.TIME,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,11 +303,7 @@ def _field_type(each: Field) -> pl.DataType:
         return pl.String()
     if each.type.is_text:
         return pl.Int64()
-    return column_type(_value_type(each))
-
-
-def _value_type(each: Field) -> ValueType:
-    return ValueType(_VALUE_TYPES[each.type], each.scale if each.type is FieldType.MONEY else 0)
+    return column_type(ValueType.of(each))
 
 
 def _outcome(schema: Schema, labelling: Labelling) -> _Outcome | None:
@@ -443,7 +432,7 @@ def _field_series(batch: Batch, rows: Words, each: Field) -> pl.Series:
         return vocabulary.gather(inverse).set(pl.Series(nulls != 0), None)
     if each.type.is_text:
         return pl.Series(each.name, words).set(pl.Series(nulls != 0), None)
-    return column(each.name, _value_type(each), words, nulls)
+    return column(each.name, ValueType.of(each), words, nulls)
 
 
 @contextmanager
