@@ -24,6 +24,7 @@ from counterfoil.runtimes.local.runtime import LocalRuntime
 from counterfoil.runtimes.local.summary import RunSummary
 from tests.cli.conftest import Command, Kept
 
+ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = Path(sys.executable).parent / "counterfoil"
 SUMMARY = {
     "events", "decided", "observed", "duplicates", "dead_letters", "alerts", "seconds", "events_per_second",
@@ -433,3 +434,28 @@ def test_where_most_records_are_refused_it_says_why(command: Command, tmp_path: 
     assert "nope" in result.stderr.split("position 0: ")[1]
     result = command("run", "--detector", "payments", "--input", source, "--kind-field", "nope")
     assert "5 of them for missing_kind" in result.stderr
+
+
+def test_a_position_that_there_is_not_can_be_left_out(command: Command, tmp_path: Path) -> None:
+    """As docs/features.md says: neither the journey there nor the one back."""
+    document = (ROOT / "docs" / "features.md").read_text("utf-8")
+    found = re.search(r"```yaml\n(- name: speed\n(?:  .*\n)+)```", document)
+    assert found is not None
+    definition = tmp_path / "travel.yaml"
+    definition.write_text(
+        "detector: travel\nevents: {payment: {time: at, decide: true, fields: {customer: id, latitude: float,"
+        " longitude: float}}}\nentities: {customer: customer}\nfeatures:\n"
+        "- {name: taken, speed: [latitude, longitude], by: customer}\n" + found[1]
+    )
+    places = [(52.5, 13.4), (5250.0, 13.4), (52.5, 13.4), (52.5, 1340.0), (48.1, 11.6)]
+    lines = [
+        f'{{"at":"2026-01-01T0{hour}:00:00Z","customer":"c","latitude":{north},"longitude":{east}}}\n'
+        for hour, (north, east) in enumerate(places)
+    ]
+    (tmp_path / "in.ndjson").write_text("".join(lines))
+    out = tmp_path / "out.ndjson"
+    run = ("run", "--detector", definition, "--input", tmp_path / "in.ndjson", "--output", out, "--features")
+    assert command(*run).exit_code == 0
+    features = [json.loads(line)["features"] for line in out.read_text().splitlines()]
+    assert [each["speed"] for each in features] == [None, None, 0.0, None, pytest.approx(252.8, abs=0.1)]
+    assert features[1]["taken"] > 10_000
