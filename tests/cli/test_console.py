@@ -8,7 +8,7 @@ from rich.text import Text
 from counterfoil.cli.alerts import print_alert
 from counterfoil.cli.console import prose
 from counterfoil.cli.decisions import print_decision
-from counterfoil.cli.explain import _change
+from counterfoil.cli.explain import _change, _model
 
 _DECISION = {
     "event_time": "2026-02-09T05:52:05.001Z",
@@ -103,4 +103,26 @@ def test_lengths_of_time_that_would_have_let_it_pass_are_read_as_such() -> None:
         "or device known for: 1 d, not 30 min 42 s",
         "or amount: 1,000, not 1,640.5",
         "or without the hit of: new-payee",
+    ]
+
+
+def test_what_a_model_says_and_why() -> None:
+    assert _model({"model": "fraud@3", "score": None, "failed": "out of time"}).plain == (
+        "fraud@3 gave no score: out of time"
+    )
+    assert _model({"model": None, "score": None}).plain == "no version gave no score: "
+    said = {"model": "fraud@3", "score": 0.91234, "raw": 0.5, "arm": "champion"}
+    assert _model(said).plain == "fraud@3  score 0.9123, raw 0.5000  arm champion"
+    assert _model(said | {"shadow": True}).plain.endswith("  shadow")
+    why = {
+        "method": "exact, trees",
+        "base_score": 0.1,
+        "rest_points": 0.012,
+        "features": [{"points": 0.5, "text": "amount 5,000"}, {"points": -0.2, "text": "card age 3 years"}],
+    }
+    assert _model(said | {"why": why}).plain.splitlines()[1:] == [
+        "exact, trees: 0.1000 on average, and",
+        "  +0.5000 amount 5,000",
+        "  -0.2000 card age 3 years",
+        "  +0.0120 all others",
     ]
