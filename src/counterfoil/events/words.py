@@ -58,8 +58,7 @@ class PaddedBytes:
         --------
         >>> lines = PaddedBytes.joined([b"one", b"two"])
         >>> len(lines), lines.content.tobytes()
-        (7, b'one
-        two')
+        (7, b'one\ntwo')
         """
         # The newline before the padding is the first of it.
         return cls(np.frombuffer(bytearray(b"\n").join([*records, b"\n" * (PADDING - 1)]), np.uint8))
