@@ -90,11 +90,12 @@ def test_parts_decide_as_the_program(name: str, shards: int, size: int, at_once:
 
 @pytest.mark.parametrize("shards", [1, 3])
 def test_state_is_made_again_from_snapshot_and_log(shards: int) -> None:
-    run = InProcess(Job(detector("payments"), KEY, shards), compact_bytes=200_000)
+    # Few bytes: the part that finds duplicates is fed the least of all.
+    run = InProcess(Job(detector("payments"), KEY, shards), compact_bytes=40_000)
     for number, batch in enumerate(in_batches(stream("payments"), 250)):
         run.run([batch])
         if number % 4 == 3:
             run.forget()
     assert decisions(run) == expected("payments")[0]
     assert all(kept.rebuilt > 3 for kept in run.kept.values())
-    assert any(kept.snapshot for kept in run.kept.values())
+    assert all(kept.snapshot for kept in run.kept.values())

@@ -222,7 +222,7 @@ class DuplicatesPart:
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Take over a state; see ``Part.restore``."""
-        self._duplicates.restore(arrays["table"], arrays["meta"])
+        self._duplicates.restore(arrays["log"], arrays["clock"])
 
 
 _NO_SCHEMA = Schema(())
