@@ -9,13 +9,16 @@ import pytest
 
 from counterfoil.detector import Detector
 from counterfoil.detector_file import load_detector
+from counterfoil.errors import CorruptionError
 from counterfoil.events.batch import Batch
 from counterfoil.events.decode_json import JsonDecoder
 from counterfoil.events.decoding import DecoderSettings
 from counterfoil.events.generators import PaymentsGenerator
 from counterfoil.events.identity import IdentityKey
 from counterfoil.program import Program
-from counterfoil.runtimes.engine.job import Job
+from counterfoil.runtimes.engine.job import WHOLE, Job
+from counterfoil.runtimes.engine.packing import pack_batch
+from counterfoil.runtimes.engine.parts import make_part
 from counterfoil.runtimes.local.records import digest
 from tests.runtimes.engine.in_process import InProcess, in_batches, sample_records
 
@@ -99,3 +102,31 @@ def test_state_is_made_again_from_snapshot_and_log(shards: int) -> None:
     assert decisions(run) == expected("payments")[0]
     assert all(kept.rebuilt > 3 for kept in run.kept.values())
     assert all(kept.snapshot for kept in run.kept.values())
+
+
+@pytest.mark.parametrize("name", ["payments", "laundering"])
+def test_threads_and_pressing_change_nothing(name: str) -> None:
+    """Batches large enough that stages are shared between threads; some fed alone, some many at once."""
+    job = Job(detector(name), KEY, alerts=True, clock=5)
+    one, many = make_part(job, WHOLE), make_part(job, WHOLE, 3, lambda data: b"done" + data)
+    batches = list(in_batches(stream(name), 700))
+    pieces = [piece for batch in batches for piece in pack_batch(job, batch, int(batch.position[0]))]
+    wanted = one.feed(pieces)
+    answers = many.feed(pieces[:1]) + many.feed(pieces[1:])
+    assert [answer.data for answer in answers] == [b"done" + answer.data for answer in wanted]
+    assert [answer.batch for answer in answers] == [answer.batch for answer in wanted]
+    ours, theirs = one.snapshot(), many.snapshot()
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[each], theirs[each]) for each in ours)
+
+
+def test_a_batch_that_is_damaged_fails_a_call_whole() -> None:
+    job = Job(detector("payments"), KEY)
+    pieces = [
+        piece
+        for batch in in_batches(stream("payments"), 500)
+        for piece in pack_batch(job, batch, int(batch.position[0]))
+    ]
+    pieces[4] = pieces[4]._replace(data=pieces[4].data[:-1] + bytes([pieces[4].data[-1] ^ 1]))
+    with pytest.raises(CorruptionError, match="checksum"):
+        make_part(job, WHOLE, 2).feed(pieces)

@@ -31,6 +31,15 @@ def test_a_run_without_a_master_is_on_this_machine() -> None:
     assert found["spark.ui.enabled"] == "false"
 
 
+def test_state_in_one_part_has_one_task() -> None:
+    whole = config() | {"limits": {"threads": 2}}
+    assert partitions_of(parse_config(whole)) == 1
+    assert partitions_of(parse_config(whole | {"spark": {"partitions": 2}})) == 2
+    assert partitions_of(parse_config(whole | {"state": {"folder": "file:///here"}})) == 1
+    # Nobody can ask such a checkpoint how many it has: as many as ever.
+    assert partitions_of(parse_config(whole | {"state": {"folder": "s3a://there/state"}})) == 2
+
+
 def test_what_is_submitted_has_nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     words = written(submit_command(parse_config(config()), Path("run.yaml"), []))
     assert "spark.sql.shuffle.partitions=3" in words

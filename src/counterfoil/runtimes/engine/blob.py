@@ -1,8 +1,8 @@
 """Arrays as bytes and back: the one form in which anything travels between the workers of an engine.
 
 A blob is eight bytes of mark and header length, a JSON header (what it is, names, types and shapes), the arrays one
-behind the other, each at a multiple of eight bytes, and a checksum of everything before it. There is no compression:
-engines compress what they shuffle and store.
+behind the other, each at a multiple of eight bytes, and a checksum of everything before it. Where an engine does not
+compress what it copies, blobs are pressed (``pressing``); they are read all the same.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from counterfoil.errors import CorruptionError
 Array = npt.NDArray[Any]
 
 _MARK = b"CFB1"
+PRESSED = b"CFZ1"
+"""What a pressed blob begins with; see ``pressing``."""
 _TYPES = frozenset({"<i8", "<i4", "<i2", "|u1", "<f8", "<u8", "<f4"})
 _HEAD_MAX = 1 << 24
 
@@ -89,7 +91,7 @@ def decode(data: bytes | bytearray | memoryview, kind: str | None = None) -> Blo
     Parameters
     ----------
     data
-        The bytes.
+        The bytes, pressed or not.
     kind
         What it must be; None for anything.
 
@@ -99,7 +101,7 @@ def decode(data: bytes | bytearray | memoryview, kind: str | None = None) -> Blo
         If it is something else, or damaged.
     """
     # Arrays that are read-only would make numba compile every kernel once more; so there is one copy, for all arrays.
-    own = np.frombuffer(bytearray(data), np.uint8)
+    own = np.frombuffer(_opened(data) if data[:4] == PRESSED else bytearray(data), np.uint8)
     if len(own) < 16 or bytes(own[:4]) != _MARK:
         raise CorruptionError("what came is no blob; do all workers run the same version of counterfoil?")
     if xxhash.xxh3_64_digest(own[:-8].data) != own[-8:].tobytes():
@@ -119,13 +121,10 @@ def decode(data: bytes | bytearray | memoryview, kind: str | None = None) -> Blo
     return Blob(header.kind, arrays, header.meta)
 
 
-def kind_of(data: bytes | bytearray | memoryview) -> str:
-    """Return what a blob is, without looking further."""
-    view = memoryview(data)
-    end = 8 + int.from_bytes(view[4:8], "little")
-    if bytes(view[:4]) != _MARK or end > len(view):
-        raise CorruptionError("what came is no blob; do all workers run the same version of counterfoil?")
-    return msgspec.json.decode(bytes(view[8:end]), type=_Header).kind
+def _opened(data: bytes | bytearray | memoryview) -> Any:
+    from counterfoil.runtimes.engine.pressing import opened  # noqa: PLC0415 - not every engine presses
+
+    return opened(data)
 
 
 def encode_pieces(pieces: Sequence[Piece]) -> bytes:

@@ -110,9 +110,9 @@ class Job:
         """The compiled detector: its pure pieces. Nothing may be given to its state but by the part of the whole."""
         return self.fresh_program()
 
-    def fresh_program(self) -> Program:
-        """Return a compiled detector with a state of its own."""
-        return Program(self.detector, self.key, state_bytes=_STATE_BYTES)
+    def fresh_program(self, threads: int = 1) -> Program:
+        """Return a compiled detector with a state of its own; how many threads it has changes nothing of that."""
+        return Program(self.detector, self.key, threads=threads, state_bytes=_STATE_BYTES)
 
     @cached_property
     def words(self) -> dict[str, str]:

@@ -7,12 +7,15 @@ worker's memory, are a cache of these two, and are made again from them when the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from counterfoil.decisions.decided import Decided
 from counterfoil.errors import CorruptionError
 from counterfoil.events.batch import Batch, Words
 from counterfoil.events.duplicates import Duplicates
@@ -28,11 +31,10 @@ from counterfoil.runtimes.engine.blob import (
     decode_pieces,
     encode,
     encode_pieces,
-    kind_of,
     pack_bits,
     unpack_bits,
 )
-from counterfoil.runtimes.engine.episodes import EpisodesPart, raised_blob
+from counterfoil.runtimes.engine.episodes import Alert, EpisodesPart, raised_blob
 from counterfoil.runtimes.engine.job import DUPLICATES, FIRST_SHARD, Job, carrier_of
 from counterfoil.runtimes.engine.packing import FEED
 from counterfoil.runtimes.engine.results import Judge
@@ -45,6 +47,12 @@ LOG_BYTES = 256 << 20
 """A log is kept until it is longer than the snapshot before it and than this: so snapshots write no more than logs do,
 and a rebuild reads no more than twice the state and this."""
 _STATE_BYTES = 1 << 34
+_AHEAD = 2
+"""Batches that wait between two threads, at most: each is megabytes."""
+
+Finish = Callable[[bytes], bytes]
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
 
 
 class Part(Protocol):
@@ -56,7 +64,8 @@ class Part(Protocol):
         Parameters
         ----------
         pieces
-            Of this part alone; batches of one split in their order, and pieces of one batch next to each other.
+            Of this part alone, pressed or not; batches of one split in their order, and pieces of one batch next to
+            each other.
         """
         ...
 
@@ -128,10 +137,18 @@ def restore_chunks(part: Part, chunks: Iterable[bytes]) -> None:
     part.restore(arrays)
 
 
-def make_part(job: Job, number: int) -> Part:
-    """Return an empty part of a job by its number; see ``job``."""
+def make_part(job: Job, number: int, threads: int = 1, finish: Finish | None = None) -> Part:
+    """Return an empty part of a job by its number; see ``job``.
+
+    Parameters
+    ----------
+    job, number
+        The job and the part.
+    threads, finish
+        See ``WholePart``; other parts take no notice, because as many run at once as there are tasks.
+    """
     if job.whole:
-        return WholePart(job)
+        return WholePart(job, threads, finish)
     if number == DUPLICATES:
         return DuplicatesPart(job)
     assert FIRST_SHARD <= number < FIRST_SHARD + job.shards
@@ -141,37 +158,59 @@ def make_part(job: Job, number: int) -> Part:
 class WholePart:
     """A whole detector: it is given batches and answers results.
 
+    It is one part, so one task has it, and all other cores of an engine's worker would wait for that one. With threads
+    the next batch is read while one is decided and the one before is told, each step in a thread of its own, and the
+    stages of a batch are shared between threads. The order of deciding, and so every decision, is the same.
+
     Parameters
     ----------
     job
         The job.
+    threads
+        How many threads decide.
+    finish
+        What becomes of a result before it leaves, so that it can be done beside the next one; None for nothing.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, threads: int = 1, finish: Finish | None = None) -> None:
         self._schema = job.detector.schema
-        self._program = job.fresh_program()
+        self._program = job.fresh_program(threads)
         self._judge = Judge(job, self._program)
         self._episodes = EpisodesPart(job) if job.alerts else None
+        self._finish = finish
+        # One thread for each of the two steps beside the one that decides: neither is ever done twice at once.
+        self._reader = ThreadPoolExecutor(1, "read") if threads > 1 else None
+        self._teller = ThreadPoolExecutor(1, "tell") if threads > 1 else None
 
     def feed(self, pieces: Sequence[Piece]) -> list[Piece]:
         """Take batches; see ``Part.feed``."""
-        found = []
-        for piece in pieces:
-            blob = decode(piece.data)
-            batch = batch_of(blob.arrays, self._schema)
-            decided = self._program.process(batch, self._judge.serving)
-            duplicates = len(decided.duplicates)
-            kept = batch
-            if duplicates:
-                fresh = np.ones(len(batch), np.bool_)
-                fresh[decided.duplicates] = False
-                kept = batch.take(np.flatnonzero(fresh))
-                decided.rows = np.searchsorted(np.flatnonzero(fresh), decided.rows)
-            raised = raised_blob(kept, decided) if self._episodes is not None else None
-            alerts = self._episodes.extend(raised) if self._episodes is not None and raised is not None else []
-            result = self._judge.result(kept, decided, blob.meta, duplicates, alerts)
-            found.append(Piece(piece.part, piece.batch, result))
-        return found
+        if self._reader is None or self._teller is None or len(pieces) < 2:
+            return [self._tell(self._decide(self._read(piece))) for piece in pieces]
+        decided = map(self._decide, _ahead(self._reader, self._read, pieces))
+        return list(_ahead(self._teller, self._tell, decided))
+
+    def _read(self, piece: Piece) -> _Read:
+        blob = decode(piece.data)
+        return _Read(piece, batch_of(blob.arrays, self._schema), blob.meta)
+
+    def _decide(self, read: _Read) -> _Decided:
+        batch = read.batch
+        decided = self._program.process(batch, self._judge.serving)
+        duplicates = len(decided.duplicates)
+        kept = batch
+        if duplicates:
+            fresh = np.ones(len(batch), np.bool_)
+            fresh[decided.duplicates] = False
+            kept = batch.take(np.flatnonzero(fresh))
+            decided.rows = np.searchsorted(np.flatnonzero(fresh), decided.rows)
+        raised = raised_blob(kept, decided) if self._episodes is not None else None
+        alerts = self._episodes.extend(raised) if self._episodes is not None and raised is not None else []
+        return _Decided(read, kept, decided, duplicates, alerts)
+
+    def _tell(self, done: _Decided) -> Piece:
+        piece = done.read.piece
+        result = self._judge.result(done.kept, done.decided, done.read.meta, done.duplicates, done.alerts)
+        return Piece(piece.part, piece.batch, result if self._finish is None else self._finish(result))
 
     def snapshot(self) -> dict[str, Array]:
         """Return the state; see ``Part.snapshot``."""
@@ -186,6 +225,36 @@ class WholePart:
         if self._episodes is not None:
             own = {name.removeprefix("alerts:"): each for name, each in arrays.items() if name.startswith("alerts:")}
             self._episodes.restore(own)
+
+
+class _Read(NamedTuple):
+    """A batch that is to be decided."""
+
+    piece: Piece
+    batch: Batch
+    meta: dict[str, Any]
+
+
+class _Decided(NamedTuple):
+    """A batch that is decided."""
+
+    read: _Read
+    kept: Batch
+    """Its events without duplicates."""
+    decided: Decided
+    duplicates: int
+    alerts: list[Alert]
+
+
+def _ahead(thread: ThreadPoolExecutor, step: Callable[[_Item], _Made], items: Iterable[_Item]) -> Iterator[_Made]:
+    """Yield what a step makes of items, in their order; a thread is some items ahead of who takes them."""
+    waiting: deque[Future[_Made]] = deque()
+    for item in items:
+        waiting.append(thread.submit(step, item))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 class DuplicatesPart:
@@ -264,10 +333,12 @@ class StagesPart:
         for number, group in groupby(pieces, key=lambda piece: piece.batch):
             feed, masked = None, None
             for piece in group:
-                if kind_of(piece.data) == FEED:
-                    feed = decode(piece.data, FEED)
+                blob = decode(piece.data)
+                if blob.kind == FEED:
+                    feed = blob
                 else:
-                    masked = decode(piece.data, MASK).arrays["row"]
+                    assert blob.kind == MASK
+                    masked = blob.arrays["row"]
             # A mask goes to every shard; where the batch has nothing for this one, it says nothing.
             if feed is not None:
                 found.append(Piece(carrier_of(number), number, self._update(feed.arrays, masked)))

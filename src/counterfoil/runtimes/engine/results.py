@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from counterfoil.decisions.model_scoring import Serving
-from counterfoil.runtimes.engine.blob import decode, encode
+from counterfoil.runtimes.engine.blob import Blob, decode, encode
 from counterfoil.runtimes.engine.episodes import Alert
 from counterfoil.runtimes.engine.job import place_of
 from counterfoil.runtimes.engine.packing import letters_of
@@ -134,13 +134,13 @@ class Result:
     Parameters
     ----------
     data
-        The blob.
+        The blob, or what was read of it.
     batch
         The number of the batch that it answers.
     """
 
-    def __init__(self, data: bytes | bytearray | memoryview, batch: int = 0) -> None:
-        blob = decode(data, RESULT)
+    def __init__(self, data: bytes | bytearray | memoryview | Blob, batch: int = 0) -> None:
+        blob = data if isinstance(data, Blob) else decode(data, RESULT)
         self.split = place_of(batch)[0]
         """The split of the source that the batch comes from."""
         self._arrays, self._meta = blob.arrays, blob.meta

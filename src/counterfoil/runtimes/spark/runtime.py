@@ -20,7 +20,7 @@ from msgspec.structs import replace as replaced
 
 from counterfoil.detector_file import load_detector
 from counterfoil.errors import ConfigurationError, CounterfoilError, InputError, StorageError
-from counterfoil.runtimes.engine.blob import decode, kind_of
+from counterfoil.runtimes.engine.blob import decode
 from counterfoil.runtimes.engine.episodes import ALERTS
 from counterfoil.runtimes.engine.history import check_topics, from_history
 from counterfoil.runtimes.engine.job import Job
@@ -31,7 +31,7 @@ from counterfoil.runtimes.local.summary import RunSummary
 from counterfoil.runtimes.spark.gaps import check_gaps
 from counterfoil.runtimes.spark.generations import checkpoint_of, forget_before, renewed
 from counterfoil.runtimes.spark.outputs import Output, open_outputs
-from counterfoil.runtimes.spark.session import BATCH_EVENTS, open_session, partitions_of
+from counterfoil.runtimes.spark.session import BATCH_EVENTS, is_elsewhere, open_session, partitions_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -174,7 +174,7 @@ class SparkRuntime:
         fresh = JobState.of(job, {"spark.partitions": partitions}, uuid.uuid4().hex[:12])
         if place is None:
             return None, fresh
-        if "://" in place and not place.startswith("file://"):
+        if is_elsewhere(place):
             # Elsewhere Spark alone reads and writes; its own checks of the state's schema remain.
             return place, replaced(fresh, query=xxhash.xxh3_64_hexdigest(place.encode())[:12])
         folder = Path(place.removeprefix("file://"))
@@ -191,18 +191,16 @@ class SparkRuntime:
 
     def _write(self, batch: DataFrame, number: int) -> None:
         """Write a micro-batch; called by Spark."""
-        from counterfoil.runtimes.spark.workers import unpressed  # noqa: PLC0415 - an extra
-
         rows = batch.select("batch", "data").toArrow()
         pieces = sorted(zip(rows.column("batch").to_pylist(), rows.column("data").to_pylist(), strict=True))
         by_batch: dict[int, Result] = {}
         alerts: list[tuple[int, list[Alert]]] = []
-        for at, pressed in pieces:
-            data = unpressed(pressed)
-            if kind_of(data) == ALERTS:
-                alerts.append((at, decode(data, ALERTS).meta["alerts"]))
+        for at, data in pieces:
+            blob = decode(data)
+            if blob.kind == ALERTS:
+                alerts.append((at, blob.meta["alerts"]))
             else:
-                by_batch[at] = Result(data, at)
+                by_batch[at] = Result(blob, at)
         for at, some in alerts:
             by_batch[at].alerts += some
         found = list(by_batch.values())
@@ -244,7 +242,7 @@ class SparkRuntime:
 def _with_fixed(config: RunConfig) -> RunConfig:
     """Return a run with as many tasks as its checkpoint fixes, where the settings leave that open."""
     place = config.state.folder
-    if config.spark.partitions is not None or place is None or ("://" in place and not place.startswith("file://")):
+    if config.spark.partitions is not None or place is None or is_elsewhere(place):
         return config
     known = read_state(Path(place.removeprefix("file://")) / JOB_FILE)
     fixed = None if known is None else known.engine.get("spark.partitions")

@@ -56,7 +56,16 @@ def partitions_of(config: RunConfig) -> int:
     """Return how many tasks a shuffle ends in."""
     if config.spark.partitions is not None:
         return config.spark.partitions
+    if config.limits.shards == 1 and not is_elsewhere(config.state.folder):
+        # One part, so one task: others would start workers and state stores in every micro-batch, with nothing to do.
+        return 1
+    # A checkpoint elsewhere is not asked what it fixes, so this stays as it was when that was made.
     return max(config.limits.shards, config.limits.threads)
+
+
+def is_elsewhere(place: str | None) -> bool:
+    """Return whether a checkpoint is where only Spark reads and writes."""
+    return place is not None and "://" in place and not place.startswith("file://")
 
 
 def master_of(config: RunConfig) -> str | None:

@@ -8,7 +8,8 @@ for, and follow by the log where another worker has gone on, or are made again f
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
@@ -18,8 +19,7 @@ import pyarrow as pa
 import xxhash
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
 
-from counterfoil.errors import CorruptionError
-from counterfoil.runtimes.engine.blob import Piece, decode_pieces
+from counterfoil.runtimes.engine.blob import Piece
 from counterfoil.runtimes.engine.episodes import EpisodesPart
 from counterfoil.runtimes.engine.job import DUPLICATES, Job
 from counterfoil.runtimes.engine.joining import Joiner
@@ -30,9 +30,11 @@ from counterfoil.runtimes.engine.parts import (
     compaction_due,
     log_entry,
     make_part,
+    replay,
     restore_chunks,
     snapshot_chunks,
 )
+from counterfoil.runtimes.engine.pressing import pressed
 from counterfoil.runtimes.engine.results import Splits
 from counterfoil.runtimes.local.allocation import keep_freed_memory
 from counterfoil.runtimes.spark.keys import keys_of
@@ -54,39 +56,6 @@ _CACHED_MAX = 4_096
 keep_freed_memory()
 
 ROW_SCHEMA = pa.schema([("key", pa.int32()), ("part", pa.int32()), ("batch", pa.int64()), ("data", pa.binary())])
-
-
-_PRESSED = b"CFZ1"
-_CODEC = pa.Codec("zstd", compression_level=1)
-
-
-def pressed(data: bytes) -> bytes:
-    """Return bytes as they travel and are stored: a third or less, for a microsecond an event.
-
-    Spark copies a piece a dozen times between its JVM, Python's workers, shuffles and state: with state in shards, most
-    of a micro-batch's time was that.
-    """
-    return _PRESSED + len(data).to_bytes(8, "little") + _CODEC.compress(data, asbytes=True)
-
-
-def unpressed(data: bytes) -> bytes:
-    """Return what was pressed; what was not, as it is."""
-    if data[:4] != _PRESSED:
-        return data
-    size = int.from_bytes(data[4:12], "little")
-    try:
-        found: bytes = _CODEC.decompress(memoryview(data)[12:], decompressed_size=size, asbytes=True)
-    except (OSError, ValueError) as error:
-        raise CorruptionError(f"a piece is damaged: {error}; restart from the last checkpoint") from None
-    return found
-
-
-def _unpressed(pieces: Iterable[Piece]) -> list[Piece]:
-    return [piece._replace(data=unpressed(piece.data)) for piece in pieces]
-
-
-def _pressed(pieces: Iterable[Piece]) -> list[Piece]:
-    return [piece._replace(data=pressed(piece.data)) for piece in pieces]
 
 
 def rows_of(pieces: list[Piece], keys: dict[int, int]) -> pa.RecordBatch:
@@ -140,7 +109,7 @@ def joiner(data: bytes) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.Reco
         waiting: dict[int, list[bytes]] = {}
         for rows in batches:
             for batch, piece in zip(rows.column("batch").to_pylist(), rows.column("data").to_pylist(), strict=True):
-                waiting.setdefault(batch, []).append(unpressed(piece))
+                waiting.setdefault(batch, []).append(piece)
         keys = {RESULTS: 0, RAISED: 1}
         for batch in sorted(waiting):
             joined = known.join(waiting.pop(batch))
@@ -160,6 +129,10 @@ def _joiner(data: bytes) -> Joiner:
     if number not in _joiners:
         _joiners[number] = Joiner(Job.decode(data))
     return _joiners[number]
+
+
+def _made(job: Job, number: int) -> Part:
+    return make_part(job, number, job.limits.threads, pressed)
 
 
 @dataclass(slots=True)
@@ -264,16 +237,20 @@ class PartProcessor(StatefulProcessor):
         entry = log_entry(pieces)
         place = (xxhash.xxh3_64_intdigest(self._data), self._step, number)
         cached = self._cached(place, head)
-        try:
-            answers = _pressed(cached.part.feed(_unpressed(pieces)))
-        except BaseException:
-            # Half-fed: it stands for nothing any more.
-            _cache.pop(place, None)
-            raise
         head.version += 1
         head.token = _next_token(head.token, entry)
+        try:
+            # What goes into the log is known before the answers are. Nobody else speaks to Spark's state meanwhile, and
+            # where either fails, the task does: then Spark forgets what was written.
+            with ThreadPoolExecutor(1, "log") as thread:
+                noted = thread.submit(self._append, head, entry)
+                answers = [each._replace(data=pressed(each.data)) for each in cached.part.feed(pieces)]
+                noted.result()
+        except BaseException:
+            # Half-fed, or fed what was not noted: it stands for nothing any more.
+            _cache.pop(place, None)
+            raise
         cached.version, cached.token = head.version, head.token
-        self._append(head, entry)
         if compaction_due(head.log_bytes, head.snapshot_bytes, self._log_bytes):
             self._compact(head, cached.part)
         self._head.update(head.row())
@@ -304,21 +281,21 @@ class PartProcessor(StatefulProcessor):
         if token != head.token:
             return False
         for entry in entries:
-            cached.part.feed(_unpressed(decode_pieces(entry)))
+            replay(cached.part, entry)
         cached.version, cached.token = head.version, head.token
         return True
 
     def _rebuilt(self, place: tuple[int, str, int], head: _Head) -> _Cached:
         global rebuilt  # noqa: PLW0603 - a counter for tests
         job = Job.decode(self._data)
-        part: Part = EpisodesPart(job) if self._step == "episodes" else make_part(job, place[2])
+        part: Part = EpisodesPart(job) if self._step == "episodes" else _made(job, place[2])
         if head.version:
             rebuilt += 1
         if head.chunks:
-            chunks = (unpressed(bytes(self._snapshot.getValue((at,))[0])) for at in range(head.chunks))
+            chunks = (bytes(self._snapshot.getValue((at,))[0]) for at in range(head.chunks))
             restore_chunks(part, chunks)
         for version in range(head.first + 1, head.version + 1):
-            part.feed(_unpressed(decode_pieces(self._entry(version))))
+            replay(part, self._entry(version))
         return _Cached(part, head.version, head.token)
 
     def _entry(self, version: int) -> bytes:
