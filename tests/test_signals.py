@@ -87,8 +87,9 @@ def test_a_signal_at_the_start_ends_it_without_a_traceback(
         if run.poll() is None:
             run.kill()
             run.wait()
-    assert "Traceback" not in words
-    # While the commands are still being loaded it ends as programs do; on a busy machine the interpreter itself may be.
+    # On a busy machine the interpreter itself is still being loaded: what it says then has nothing of ours in it.
+    assert "Traceback" not in words or ", in main" not in words
+    # While the commands are still being loaded it ends as programs do.
     assert run.returncode in {0, 130, -signal.SIGTERM, -signal.SIGINT}, words
     if run.returncode == 0:
         assert not list(tmp_path.glob("counterfoil-*"))
