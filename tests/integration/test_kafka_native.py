@@ -66,6 +66,7 @@ def test_a_message_that_is_not_delivered_commits_nothing(kafka: Broker, way: str
     name = (np.frombuffer(bytearray(b"large"), np.uint8), np.array([0]), np.array([5], np.int32))
     # Bytes that nothing makes smaller; librdkafka takes them, and the broker refuses them.
     noise = np.random.default_rng(1).integers(33, 127, 50_000).astype(np.uint8)
+    noise[-1] = ord("\n")
     writer = writer_of(kafka, way)
     writer.begin()
     writer.write_lines(topic, good, 0, 10)

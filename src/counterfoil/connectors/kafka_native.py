@@ -18,7 +18,6 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import numba as nb
@@ -76,10 +75,8 @@ class DecisionLines:
 
     def rows(self, first: int, stop: int) -> tuple[list[bytes], list[bytes], list[bytes]]:
         """Return values, keys and sources of some of them one by one: for a client that takes them so."""
-        ends = self.ends[first:stop].tolist()
         start = int(self.ends[first - 1]) if first else 0
-        data = self.data[start : ends[-1] if ends else start].tobytes()
-        values = [data[one - start : other - start - 1] for one, other in pairwise([start, *ends])]
+        values = self.data[start : int(self.ends[stop - 1]) if stop > first else start].tobytes().split(b"\n")[:-1]
         sources = _texts(self.sources, first, stop)
         keys = [
             source if length < 0 else key
@@ -93,8 +90,10 @@ class DecisionLines:
 def _texts(texts: Texts, first: int, stop: int) -> list[bytes]:
     """Return some texts; of a length below 0 there is nothing."""
     heap, start, length = texts
+    # Bytes are cut five times as fast as arrays, and this runs twice a message.
+    data = heap.tobytes()
     places = zip(start[first:stop].tolist(), length[first:stop].tolist(), strict=True)
-    return [heap[place : place + max(size, 0)].tobytes() for place, size in places]
+    return [data[place : place + size] if size > 0 else b"" for place, size in places]
 
 
 class NativeFailure(Exception):  # noqa: N818 - what librdkafka said
