@@ -303,7 +303,7 @@ class SparkConfig:
     """Most events of one micro-batch: more of them are faster, fewer are sooner."""
     partitions: int | None = setting(None, minimum=1, maximum=100_000)
     """Tasks that a shuffle ends in, fixed by a checkpoint; None for as many as ``limits.shards`` and, where that is
-    more than one, no fewer than ``limits.threads``."""
+    more than one and the checkpoint is a folder, no fewer than ``limits.threads``."""
     properties: Mapping[str, str] = setting(default_factory=dict, hidden=True)
     """Settings of Spark, passed through. They are never shown."""
 

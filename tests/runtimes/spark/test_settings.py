@@ -36,8 +36,12 @@ def test_state_in_one_part_has_one_task() -> None:
     assert partitions_of(parse_config(whole)) == 1
     assert partitions_of(parse_config(whole | {"spark": {"partitions": 2}})) == 2
     assert partitions_of(parse_config(whole | {"state": {"folder": "file:///here"}})) == 1
-    # Nobody can ask such a checkpoint how many it has: as many as ever.
-    assert partitions_of(parse_config(whole | {"state": {"folder": "s3a://there/state"}})) == 2
+
+
+@pytest.mark.parametrize(("shards", "threads"), [(1, 1), (1, 4), (3, 1), (3, 2), (3, 8)])
+def test_threads_have_no_say_where_nobody_can_ask_a_checkpoint_how_many_it_has(shards: int, threads: int) -> None:
+    content = config() | {"limits": {"shards": shards, "threads": threads}, "state": {"folder": "s3a://there/state"}}
+    assert partitions_of(parse_config(content)) == shards
 
 
 def test_what_is_submitted_has_nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,10 +56,11 @@ def partitions_of(config: RunConfig) -> int:
     """Return how many tasks a shuffle ends in."""
     if config.spark.partitions is not None:
         return config.spark.partitions
-    if config.limits.shards == 1 and not is_elsewhere(config.state.folder):
+    if config.limits.shards == 1 or is_elsewhere(config.state.folder):
         # One part, so one task: others would start workers and state stores in every micro-batch, with nothing to do.
-        return 1
-    # A checkpoint elsewhere is not asked what it fixes, so this stays as it was when that was made.
+        # And a checkpoint elsewhere is not asked what it fixes, so nothing that may change has a say in it there:
+        # parts of the state lie under keys that follow from this number.
+        return config.limits.shards
     return max(config.limits.shards, config.limits.threads)
 
 
