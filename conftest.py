@@ -24,7 +24,11 @@ def _needing(engine: str, libraries: str) -> list[str]:
 
 collect_ignore = [
     path
-    for engine, library, libraries in (("spark", "pyspark", "pyspark|pyarrow"), ("flink", "pyflink", "pyflink|pyarrow"))
+    for engine, library, libraries in (
+        ("spark", "pyspark", "pyspark|pyarrow"),
+        ("flink", "pyflink", "pyflink|pyarrow"),
+        ("engine", "pyarrow", "pyarrow"),
+    )
     if find_spec(library) is None
     for path in _needing(engine, libraries)
 ]
