@@ -76,19 +76,29 @@ def _imports(content: bytes) -> set[str]:
     return names
 
 
+def _cache_folder() -> Path:
+    folder = _PACKAGE / "__pycache__"
+    if os.access(folder if folder.exists() else _PACKAGE, os.W_OK):
+        return folder
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "counterfoil"
+
+
 def keep_kernels() -> None:
     """Tell numba where to keep kernels, unless the user has; it must happen before numba is imported.
 
     Kernels of other states of the source are left where they are: another process may be using them. ``make clean``
     removes them with the rest of ``__pycache__``.
     """
-    folder = _PACKAGE / "__pycache__"
-    if not os.access(folder if folder.exists() else _PACKAGE, os.W_OK):
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "counterfoil"
+    folder = _cache_folder()
     os.environ.setdefault("NUMBA_CACHE_DIR", str(folder / f"kernels-{_known_fingerprint(folder)}"))
     # Vector mathematics of Intel's library, where it is installed, differs in the last bit between the body of a loop
     # and its remainder: decisions would depend on the size of a batch.
     os.environ.setdefault("NUMBA_DISABLE_INTEL_SVML", "1")
+
+
+def stages_folder() -> Path:
+    """Return where kernels of single stages are kept: of this source, whatever else is kept beside them."""
+    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"stages-{_known_fingerprint(_cache_folder())}"
 
 
 def load_compiler() -> None:

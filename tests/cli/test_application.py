@@ -23,7 +23,7 @@ DOCUMENT = (ROOT / "docs" / "cli.md").read_text("utf-8")
 runner = CliRunner()
 
 EXPECTED = {
-    "alerts", "backtest", "check", "dataset", "dead-letters", "decisions", "demo", "detectors", "explain", "features",
+    "alerts", "backtest", "check", "compile", "dataset", "dead-letters", "decisions", "demo", "detectors", "explain", "features",
     "generate", "models", "plan", "produce", "run", "schema", "stack", "submit", "topics", "train", "verify", "version",
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,27 @@ def test_version(command: Command) -> None:
     lines = dict(line.split() for line in command("version").stdout.splitlines())
     assert lines == json.loads(command("version", "--json").stdout)
     assert {"counterfoil", "python", "numba"} <= set(lines)
+
+
+def test_compile_makes_kernels_once(command: Command) -> None:
+    first = command("compile", "account-burst")
+    assert first.exit_code == 0
+    assert "stages" in first.stdout
+    again = command("compile", "account-burst", "--json")
+    assert json.loads(again.stdout) == {"stages": 1, "compiled": [], "without": 0}
+    assert "all were there" in command("compile", "account-burst").stdout
+
+
+def test_compile_says_which_stage_has_none(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    from counterfoil.runtimes import special_kernels
+
+    def fail(program: object, tell: Callable[[special_kernels.Told], None]) -> int:
+        tell(special_kernels.Told("account", 1.5, "its answers are others"))
+        return 1
+
+    monkeypatch.setattr(special_kernels, "compile_now", fail)
+    result = command("compile", "account-burst")
+    assert result.exit_code == 1
+    assert "its answers are others" in result.stderr
+    assert "go on with the general kernel" in result.stderr
+    assert result.stdout == ""

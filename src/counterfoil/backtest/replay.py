@@ -28,6 +28,7 @@ from counterfoil.events.mapping import detector_names
 from counterfoil.models.fixed_serving import fixed_serving
 from counterfoil.program import Program
 from counterfoil.runtimes.local.inputs import open_input
+from counterfoil.runtimes.special_kernels import Specialising
 
 if TYPE_CHECKING:
     from counterfoil.connectors.source import Chunk
@@ -313,6 +314,8 @@ class _Lane:
         self.backtest = backtest
         self.detector = detector
         self.program = Program(detector, backtest.key, backtest.limits.shards, backtest.limits.threads)
+        self._specialising = Specialising(self.program, backtest.limits.specialise_events)
+        stack.callback(self._specialising.close)
         words = feature_words(detector.features) if detector.models else None
         self.serving = fixed_serving(detector.models, self.program.models, backtest.models, words)
         self.value, self._value_row, scale = _value_field(detector, backtest.value)
@@ -357,6 +360,7 @@ class _Lane:
         """Decide a chunk and count what came of it."""
         batch = read.decoded.batch
         decided = self.program.process(batch, self.serving)
+        self._specialising.after(len(batch))
         self._count(read.decoded, decided)
         rows = decided.rows
         times, records = batch.time[rows], batch.position[rows] - read.first

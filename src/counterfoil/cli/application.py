@@ -16,6 +16,7 @@ from counterfoil.cli import (
     alerts,
     backtest,
     check,
+    compiling,
     dataset,
     dead_letters,
     decisions,
@@ -120,6 +121,7 @@ explain.register(application, _LOOK)
 verify.register(application, _LOOK)
 dead_letters.register(application, _LOOK)
 check.register(application, _DEFINE)
+compiling.register(application, _DEFINE)
 detectors.register(application, _DEFINE)
 features.register(application, _DEFINE)
 plan.register(application, _DEFINE)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # noqa: F401  (numba's intrinsics need it loaded)
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -35,6 +35,38 @@ def floats_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
 
     return types.CPointer(types.float64)(types.int64), generate
+
+
+@intrinsic
+def shorts_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
+    """Return a pointer to int16 numbers from an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.int16)(types.int64), generate
+
+
+@intrinsic
+def bytes_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
+    """Return a pointer to bytes from an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.uint8)(types.int64), generate
+
+
+@intrinsic
+def call_at(typing_context: Any, address: Any, first: Any, second: Any) -> Any:  # noqa: ARG001
+    """Call the C function ``int64 (int64, int64)`` at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+        word = ir.IntType(64)
+        function = builder.inttoptr(arguments[0], ir.FunctionType(word, [word, word]).as_pointer())
+        return builder.call(function, [arguments[1], arguments[2]])
+
+    return types.int64(types.int64, types.int64, types.int64), generate
 
 
 def address_of(array: Words) -> int:

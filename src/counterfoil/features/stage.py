@@ -15,6 +15,7 @@ from counterfoil.features import index, layout
 from counterfoil.features import stage_kernel as kernel
 from counterfoil.features.addresses import address_of
 from counterfoil.features.planner import StagePlan
+from counterfoil.features.special import Special
 from counterfoil.features.views import Events
 from counterfoil.memory import Frontier, reserve
 
@@ -107,6 +108,7 @@ class Stages:
         self.pool = ThreadPoolExecutor(threads, "stage") if threads > 1 else None
         """The threads that share a batch's work; None for one."""
         self._state = [[Shard.empty(plan, state_bytes) for _ in range(shards)] for plan in self.plans]
+        self._special: dict[int, Special] = {}
         self._room = 0
         self._toucher: ThreadPoolExecutor | None = None
         self._follow_growth()
@@ -226,6 +228,21 @@ class Stages:
                 row[kernel.RECORD_WORDS] = plan.record_words
                 row[kernel.READ_KEY], row[kernel.FEED_KEY] = keys
                 row[kernel.SHARD], row[kernel.SHARDS] = place, self._shards
+                row[kernel.SPECIAL] = self._special[number].address if number in self._special else 0
+
+    def use_special(self, number: int, special: Special) -> None:
+        """Run a stage from now on with the kernel that was compiled for it; answers and state stay the same.
+
+        Parameters
+        ----------
+        number
+            Which of the plans.
+        special
+            From ``special.load``.
+        """
+        self._special[number] = special
+        # One word at a time, and no more: a batch may be running.
+        self._directory[number * self._shards : (number + 1) * self._shards, kernel.SPECIAL] = special.address
 
     def entities(self) -> dict[str, int]:
         """Return how many entities each stage knows."""

@@ -12,7 +12,7 @@ import numpy as np
 from counterfoil.events.batch import Bytes, Words
 from counterfoil.features import index, layout, pairs
 from counterfoil.features.access import load, load2, store, store2
-from counterfoil.features.addresses import floats_at, words_at
+from counterfoil.features.addresses import call_at, floats_at, words_at
 from counterfoil.features.aggregations.count import count_total
 from counterfoil.features.aggregations.distance import great_circle
 from counterfoil.features.aggregations.distinct import distinct_scan
@@ -43,12 +43,28 @@ FEED_KEY = 19
 """Row of the keys under which events enter; the same row for nearly every stage."""
 SHARD = 20
 SHARDS = 21
-DIRECTORY_COLUMNS = 22
+SPECIAL = 22
+"""Address of the kernel that was compiled for this very stage (``special.py``); 0 for none."""
+DIRECTORY_COLUMNS = 23
+
+# What such a kernel is told of a batch: sizes and addresses.
+BATCH_EVENTS = 0
+BATCH_WIDTH = 1
+"""Room for decisions: words a row of the outputs."""
+BATCH_LATENESS = 2
+BATCH_KEYS, BATCH_KINDS, BATCH_TIMES, BATCH_DECIDED = 3, 4, 5, 6
+BATCH_INPUTS, BATCH_INPUT_NULLS = 7, 8
+BATCH_OUTPUTS, BATCH_OUTPUT_NULLS = 9, 10
+BATCH_LATE = 11
+BATCH_KIND_FEEDS, BATCH_PLACES, BATCH_RECORDS = 12, 13, 14
+"""Scratch: what ``run_shard`` is given for it."""
+BATCH_COLUMNS = 15
 
 KINDS_MAX = 64
 """Event kinds of a detector."""
 _ADDRESSES = 4096
 """Where the addresses of window edges begin in the scratch array, behind their places: more than a track can have."""
+PLACES_WORDS = 2 * _ADDRESSES
 
 # How many events ahead each line is asked for: the index first, then the record it points to, then the rings.
 _AHEAD_INDEX = 18
@@ -87,10 +103,16 @@ def run_stages(directory: Words, first: int, last: int, events: Events, lateness
         ``STATUS_DONE``, or ``STATUS_ARENA_FULL``: then the state is no longer fit for use.
     """
     kind_feeds = np.empty(KINDS_MAX, np.uint8)
-    places = np.empty(2 * _ADDRESSES, np.int64)
+    places = np.empty(PLACES_WORDS, np.int64)
     records = np.empty((3, events.times.shape[0]), np.int64)
+    batch = np.empty(BATCH_COLUMNS, np.int64)
+    _describe(events, lateness, kind_feeds, places, records, batch)
     for row in range(first, last):
         d = directory[row]
+        if d[SPECIAL] != 0:
+            if call_at(d[SPECIAL], d.ctypes.data, batch.ctypes.data) != layout.STATUS_DONE:
+                return layout.STATUS_ARENA_FULL
+            continue
         plan = Plan(
             nb.carray(words_at(d[TRACKS]), (d[TRACKS_ROWS], layout.TRACK_COLUMNS)),
             nb.carray(words_at(d[EDGES]), (d[EDGES_ROWS], layout.EDGE_COLUMNS)),
@@ -99,13 +121,8 @@ def run_stages(directory: Words, first: int, last: int, events: Events, lateness
             nb.carray(words_at(d[OPERATIONS]), (d[OPERATIONS_ROWS], layout.OPERATION_COLUMNS)),
             nb.carray(floats_at(d[DIVISORS]), (d[OPERATIONS_ROWS],)),
         )
-        state = State(
-            nb.carray(words_at(d[TABLE]), (d[TABLE_WORDS],)),
-            nb.carray(words_at(d[ARENA]), (d[ARENA_WORDS],)),
-            nb.carray(floats_at(d[ARENA]), (d[ARENA_WORDS],)),
-            nb.carray(words_at(d[META]), (d[META_WORDS],)),
-        )
-        done = _run_shard(
+        state = state_of(d)
+        done = run_shard(
             state,
             plan,
             events,
@@ -126,8 +143,41 @@ def run_stages(directory: Words, first: int, last: int, events: Events, lateness
     return layout.STATUS_DONE
 
 
+@nb.njit(inline="always")
+def _describe(
+    events: Events, lateness: np.int64, kind_feeds: Bytes, places: Words, records: Words, batch: Words
+) -> None:
+    """Write what a kernel that was compiled for a stage is told of a batch."""
+    batch[BATCH_EVENTS] = events.times.shape[0]
+    batch[BATCH_WIDTH] = events.outputs.shape[1]
+    batch[BATCH_LATENESS] = lateness
+    batch[BATCH_KEYS] = events.keys.ctypes.data
+    batch[BATCH_KINDS] = events.kinds.ctypes.data
+    batch[BATCH_TIMES] = events.times.ctypes.data
+    batch[BATCH_DECIDED] = events.decided.ctypes.data
+    batch[BATCH_INPUTS] = events.inputs.ctypes.data
+    batch[BATCH_INPUT_NULLS] = events.input_nulls.ctypes.data
+    batch[BATCH_OUTPUTS] = events.outputs.ctypes.data
+    batch[BATCH_OUTPUT_NULLS] = events.output_nulls.ctypes.data
+    batch[BATCH_LATE] = events.late.ctypes.data
+    batch[BATCH_KIND_FEEDS] = kind_feeds.ctypes.data
+    batch[BATCH_PLACES] = places.ctypes.data
+    batch[BATCH_RECORDS] = records.ctypes.data
+
+
+@nb.njit(inline="always")
+def state_of(d: Words) -> State:
+    """Return the state that a row of the directory describes."""
+    return State(
+        nb.carray(words_at(d[TABLE]), (d[TABLE_WORDS],)),
+        nb.carray(words_at(d[ARENA]), (d[ARENA_WORDS],)),
+        nb.carray(floats_at(d[ARENA]), (d[ARENA_WORDS],)),
+        nb.carray(words_at(d[META]), (d[META_WORDS],)),
+    )
+
+
 @nb.njit(nogil=True, cache=True, forceinline=True, _nrt=False, error_model="numpy")
-def _run_shard(
+def run_shard(
     state: State,
     plan: Plan,
     events: Events,
@@ -143,6 +193,10 @@ def _run_shard(
     feed_records: Words,
     lateness: np.int64,
 ) -> bool:
+    """Carry a batch through one shard of one stage; False where its state has become unfit for use.
+
+    The words behind ``shards`` are scratch: ``KINDS_MAX`` bytes, ``PLACES_WORDS`` words, and thrice a word an event.
+    """
     n = events.times.shape[0]
     same_key = read_key == feed_key
     kind_feeds[:] = 0

@@ -26,6 +26,7 @@ from counterfoil.rules.types import Base, ValueType
 from counterfoil.runtimes.local.arrays import texts_of
 from counterfoil.runtimes.local.recovery import read_blocks
 from counterfoil.runtimes.local.store import Store
+from counterfoil.runtimes.special_kernels import attach
 from counterfoil.training.table import EVENT_TIME, FIRST_COLUMNS, ID, KNOWN_AT, LABEL, Content, write_table
 
 if TYPE_CHECKING:
@@ -179,6 +180,7 @@ class Dataset:
                 " a journal holds what the detector reads, and no column beside it"
             )
         program = Program(self.detector, self.key, self.limits.shards, self.limits.threads)
+        attach(program)
         collector.features = tuple(zip(program.feature_names, program.feature_types, strict=True))
         store = Store(self.files[0], read_only=True)
         totals = Totals()

@@ -21,6 +21,7 @@ from counterfoil.detector import Detector
 from counterfoil.detector_file import read_detector
 from counterfoil.events.identity import IdentityKey
 from counterfoil.program import Program
+from counterfoil.runtimes.special_kernels import attach
 
 WHOLE = 0
 DUPLICATES = 0
@@ -112,7 +113,9 @@ class Job:
 
     def fresh_program(self, threads: int = 1) -> Program:
         """Return a compiled detector with a state of its own; how many threads it has changes nothing of that."""
-        return Program(self.detector, self.key, threads=threads, state_bytes=_STATE_BYTES)
+        program = Program(self.detector, self.key, threads=threads, state_bytes=_STATE_BYTES)
+        attach(program)
+        return program
 
     @cached_property
     def words(self) -> dict[str, str]:

@@ -49,6 +49,7 @@ from counterfoil.runtimes.local.summary import LatencyTally, RefusalTally, RunSu
 from counterfoil.runtimes.local.tables import decision_frames
 from counterfoil.runtimes.local.values import time_text
 from counterfoil.runtimes.plan import CompiledProgram
+from counterfoil.runtimes.special_kernels import Specialising
 from counterfoil.signals import clean_stop
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ class LocalRuntime:
         self._drift: DriftWatch | None = None
         self._delivery: Delivery | None = None
         self._progress: CommitProgress | None = None
+        self._specialising: Specialising | None = None
 
     # Opening and closing ---------------------------------------------------------------------------------------------
 
@@ -196,6 +198,8 @@ class LocalRuntime:
         self.snapshots.clear()
         files = model_files(self.folder, self.detector)
         first = self.store.epochs()[-1].first_block
+        if isinstance(self.program, Program):
+            self._specialising = Specialising(self.program, self.config.limits.specialise_events)
         self.recovery = recover(self.store, self.snapshots, self.program, first, files)
         if self.detector.models:
             from counterfoil.runtimes.local.drift_watch import DriftWatch  # noqa: PLC0415 - as models are imported
@@ -237,6 +241,8 @@ class LocalRuntime:
         self._sinks = []
         self._close_delivery()
         self._close_models()
+        if self._specialising is not None:
+            self._specialising.close()
         reach("close.before")
         self.store.close()
         self._lock.release()
@@ -537,6 +543,8 @@ class LocalRuntime:
             self._latency.add(seconds, events)
         for done in report.batches:
             self._refusals.add(done.work.dead)
+        if self._specialising is not None:
+            self._specialising.after(sum(len(done.work.batch) for done in report.batches))
         if self._drift is not None:
             for done in report.batches:
                 if done.decided.models is not None:

@@ -1,0 +1,245 @@
+"""Kernels that were compiled for the stages of one detector: kept on this machine, and made beside a long run.
+
+The kernel that reads tables runs every detector at once. Where there is much to do, a process of its own compiles each
+stage's kernel in the meantime (``special_compiler.py``); it takes over as soon as it is there, and from then on at
+every start on this machine. Decisions are the same, bit for bit. Whatever goes wrong with it costs speed and nothing
+else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+import numpy as np
+
+from counterfoil.compiled import stages_folder
+from counterfoil.features import special
+from counterfoil.features.planner import StagePlan
+from counterfoil.features.special import Special
+from counterfoil.observability import get_logger
+from counterfoil.program import Program
+
+_log = get_logger(__name__)
+
+_DIGEST = 32
+"""Bytes in front of a file's machine code: its SHA-256."""
+
+
+class StageText(msgspec.Struct, frozen=True):
+    """What the compiler is told of a stage."""
+
+    name: str
+    tables: list[tuple[list[int], bytes]]
+    """Shape and content of tracks, edges, measures, tallies, operations, divisors."""
+    record_words: int
+    pairs: int
+    keys: tuple[int, int]
+
+    @classmethod
+    def of(cls, plan: StagePlan, keys: tuple[int, int]) -> StageText:
+        """Return the text of a stage."""
+        tables = (plan.tracks, plan.edges, plan.measures, plan.tallies, plan.operations, plan.divisors)
+        texts = [(list(table.shape), table.tobytes()) for table in tables]
+        return cls(plan.name, texts, plan.record_words, plan.pairs, keys)
+
+    def plan(self) -> StagePlan:
+        """Return the stage's plan; the names of its keys are not in it."""
+        words = [np.frombuffer(content, np.int64).reshape(shape) for shape, content in self.tables[:-1]]
+        divisors = np.frombuffer(self.tables[-1][1], np.float64)
+        tracks, edges, measures, tallies, operations = words
+        return StagePlan(
+            self.name, (), (), tracks, edges, measures, tallies, operations, divisors, self.record_words, self.pairs
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the compiler says of a stage when it is done with it."""
+
+    stage: str
+    seconds: float
+    error: str | None = None
+    """Why there is no kernel for it."""
+
+
+def find(plan: StagePlan, keys: tuple[int, int]) -> Special | None:
+    """Return the kernel of a stage, where it has been compiled on this machine; a damaged one is as none."""
+    try:
+        content = path_of(plan, keys).read_bytes()
+    except OSError:
+        return None
+    if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
+        return None
+    return special.load(content[_DIGEST:])
+
+
+def keep(plan: StagePlan, keys: tuple[int, int], code: bytes) -> None:
+    """Keep a stage's machine code; whole or not at all."""
+    path = path_of(plan, keys)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_bytes(hashlib.sha256(code).digest() + code)
+    fresh.replace(path)
+
+
+def path_of(plan: StagePlan, keys: tuple[int, int]) -> Path:
+    """Return where a stage's machine code is kept."""
+    return stages_folder() / f"{special.identity(plan, keys)}.o"
+
+
+def attach(program: Program) -> list[int]:
+    """Have a program use the kernels that there are on this machine.
+
+    Returns
+    -------
+    list of int
+        Numbers of the stages that have none yet.
+    """
+    missing = []
+    for number, (plan, keys) in enumerate(zip(program.stage_plans, program.stage_keys, strict=True)):
+        found = find(plan, keys)
+        if found is None:
+            missing.append(number)
+        else:
+            program.stages.use_special(number, found)
+    return missing
+
+
+class Compiler:
+    """A process that compiles stages, as a context manager: it ends with the block, done or not.
+
+    Parameters
+    ----------
+    stages
+        Plans, and rows of the keys under which they are read and fed.
+    """
+
+    def __init__(self, stages: Sequence[tuple[StagePlan, tuple[int, int]]]) -> None:
+        self._text = msgspec.msgpack.encode([StageText.of(plan, keys) for plan, keys in stages])
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Compiler:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "counterfoil.runtimes.special_compiler"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # Ctrl-C is for the run, which ends this.
+            start_new_session=True,
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(self._text)
+        self._process.stdin.close()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            assert self._process.stdout is not None
+            self._process.kill()
+            self._process.wait()
+            self._process.stdout.close()
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._process is not None and self._process.poll() is not None
+
+    def told(self) -> Iterator[Told]:
+        """Yield what it says, stage by stage, to its end."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            yield Told(**json.loads(line))
+
+
+class Specialising:
+    """Watches a long run: compiles the kernels of its detector beside it, and hands them over when they are there.
+
+    Parameters
+    ----------
+    program
+        Its program.
+    events
+        After how many events it is worth the while; 0 for never. What has been compiled before is used from the start.
+    """
+
+    def __init__(self, program: Program, events: int) -> None:
+        self._program = program
+        self._missing = attach(program) if events else []
+        self._left = events
+        self._compiler: Compiler | None = None
+
+    def after(self, events: int) -> None:
+        """Say that so many more events have been decided."""
+        if not self._missing:
+            return
+        if self._compiler is None:
+            self._left -= events
+            if self._left <= 0:
+                self._start()
+        elif self._compiler.done:
+            self._finish(self._compiler)
+
+    def _start(self) -> None:
+        program = self._program
+        stages = [(program.stage_plans[number], program.stage_keys[number]) for number in self._missing]
+        compiler = Compiler(stages)
+        try:
+            compiler.__enter__()
+        except OSError as error:
+            _log.warning("cannot compile the kernels of this detector; going on without", reason=str(error))
+            self._missing = []
+            return
+        self._compiler = compiler
+        _log.info("compiling the kernels of this detector beside the run", stages=len(stages))
+
+    def _finish(self, compiler: Compiler) -> None:
+        failed = [told for told in compiler.told() if told.error is not None]
+        for told in failed:
+            _log.warning("no kernel for this stage; going on without", stage=told.stage, reason=told.error)
+        self.close()
+        left = attach(self._program)
+        _log.info("the kernels of this detector have taken over", stages=len(self._program.stage_plans) - len(left))
+
+    def close(self) -> None:
+        """Stop compiling; the run ends."""
+        self._missing = []
+        if self._compiler is not None:
+            self._compiler.__exit__(None, None, None)
+            self._compiler = None
+
+
+def compile_now(program: Program, tell: Callable[[Told], None] | None = None) -> int:
+    """Compile what there is no kernel for yet, and wait for it.
+
+    Parameters
+    ----------
+    program
+        The program, which uses them from then on.
+    tell
+        Called after each stage.
+
+    Returns
+    -------
+    int
+        How many stages run without a kernel of their own.
+    """
+    missing = attach(program)
+    if not missing:
+        return 0
+    with Compiler([(program.stage_plans[number], program.stage_keys[number]) for number in missing]) as compiler:
+        for told in compiler.told():
+            if tell is not None:
+                tell(told)
+    return len(attach(program))
