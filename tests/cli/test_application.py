@@ -23,8 +23,9 @@ DOCUMENT = (ROOT / "docs" / "cli.md").read_text("utf-8")
 runner = CliRunner()
 
 EXPECTED = {
-    "alerts", "backtest", "check", "compile", "dataset", "dead-letters", "decisions", "demo", "detectors", "explain", "features",
-    "generate", "models", "plan", "produce", "run", "schema", "stack", "submit", "topics", "train", "verify", "version",
+    "alerts", "backtest", "check", "compile", "dataset", "dead-letters", "decisions", "demo", "detectors", "explain",
+    "features", "generate", "models", "plan", "produce", "run", "schema", "stack", "submit", "topics", "train", "verify",
+    "version",
 }  # fmt: skip
 
 

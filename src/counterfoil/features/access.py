@@ -52,6 +52,18 @@ def load2(typing_context: Any, array: Any, first: Any, second: Any) -> Any:  # n
 
 
 @intrinsic
+def take(typing_context: Any, array: Any) -> Any:  # noqa: ARG001
+    """Return ``array[0]`` and add 1 to it, as one step whatever other threads do."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        struct = context.make_array(signature.args[0])(context, builder, arguments[0])
+        one = context.get_constant(types.int64, 1)
+        return builder.atomic_rmw("add", struct.data, one, "seq_cst")
+
+    return types.int64(array), generate
+
+
+@intrinsic
 def store(typing_context: Any, array: Any, index: Any, value: Any) -> Any:  # noqa: ARG001
     """Do ``array[index] = value`` of a contiguous array."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,6 +114,8 @@ class Stages:
         self._follow_growth()
         self._directory = np.zeros((len(self.plans) * shards, kernel.DIRECTORY_COLUMNS), np.int64)
         self._fill_directory()
+        self._order = self._costly_first()
+        self._taken = np.zeros(1, np.int64)
 
     def update(self, batch: StageBatch) -> None:
         """Carry a batch through every stage.
@@ -125,16 +127,19 @@ class Stages:
             the last snapshot.
         """
         self._make_room(len(batch.times))
+        helpers: list[Future[int]] = []
+        self._taken[0] = 0
+        if self.pool is not None and len(batch.times) >= _PARALLEL_MIN:
+            # This thread is one of them: the less it waits for others to wake up, the better.
+            wanted = min(self._threads, len(self._order)) - 1
+            helpers = [self.pool.submit(self._run, batch) for _ in range(wanted)]
+        statuses = [self._run(batch)]
+        statuses += [helper.result() for helper in helpers]
+        self._check(max(statuses))
         self._unseen += len(batch.times)
         if self._unseen >= _GROWTH_EVENTS:
+            # Now, and not while threads of this one wake up: they would wait for a core behind it.
             self._stay_ahead()
-        rows = len(self._directory)
-        if self.pool is None or len(batch.times) < _PARALLEL_MIN or rows < 2:
-            self._check(self._run(0, rows, batch))
-            return
-        futures = [self.pool.submit(self._run, row, row + 1, batch) for row in self._order()]
-        for future in futures:
-            self._check(future.result())
 
     def _follow_growth(self) -> None:
         """Watch the arrays that there are now."""
@@ -156,12 +161,12 @@ class Stages:
         self._toucher = self._toucher or ThreadPoolExecutor(1, "pages")
         self._toucher.submit(frontier.touch, first, last)
 
-    def _order(self) -> list[int]:
+    def _costly_first(self) -> Words:
         """Return the directory's rows, costly stages first, so that the last to end is a short one."""
         cost = [len(plan.operations) + 4 * len(plan.tracks) for plan in self.plans]
-        return sorted(range(len(self._directory)), key=lambda row: -cost[row // self._shards])
+        return np.array(sorted(range(len(self._directory)), key=lambda row: -cost[row // self._shards]), np.int64)
 
-    def _run(self, first: int, last: int, batch: StageBatch) -> int:
+    def _run(self, batch: StageBatch) -> int:
         events = Events(
             batch.keys,
             batch.kinds,
@@ -175,7 +180,7 @@ class Stages:
             batch.output_nulls,
             batch.late,
         )
-        return int(kernel.run_stages(self._directory, first, last, events, self._lateness))
+        return int(kernel.run_stages(self._directory, self._order, self._taken, events, self._lateness))
 
     def _check(self, status: int) -> None:
         if status != layout.STATUS_DONE:

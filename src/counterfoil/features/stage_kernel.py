@@ -11,7 +11,7 @@ import numpy as np
 
 from counterfoil.events.batch import Bytes, Words
 from counterfoil.features import index, layout, pairs
-from counterfoil.features.access import load, load2, store, store2
+from counterfoil.features.access import load, load2, store, store2, take
 from counterfoil.features.addresses import call_at, floats_at, words_at
 from counterfoil.features.aggregations.count import count_total
 from counterfoil.features.aggregations.distance import great_circle
@@ -83,15 +83,17 @@ def shard_of(key: np.int64, shards: np.int64) -> np.int64:
 
 
 @nb.njit(nogil=True, cache=True)
-def run_stages(directory: Words, first: int, last: int, events: Events, lateness: int) -> int:
-    """Carry a batch through the shards ``first .. last - 1`` of the directory.
+def run_stages(directory: Words, order: Words, taken: Words, events: Events, lateness: int) -> int:
+    """Carry a batch through shards of the directory, until none is left.
 
     Parameters
     ----------
     directory
         (shards of stages, DIRECTORY_COLUMNS): where plans and states lie.
-    first, last
-        Which rows of it to run.
+    order
+        Its rows in the order in which they are begun.
+    taken
+        (1,): how many have been. Several threads may share it: each takes what comes next.
     events
         The batch, and where to write.
     lateness
@@ -107,8 +109,11 @@ def run_stages(directory: Words, first: int, last: int, events: Events, lateness
     records = np.empty((3, events.times.shape[0]), np.int64)
     batch = np.empty(BATCH_COLUMNS, np.int64)
     _describe(events, lateness, kind_feeds, places, records, batch)
-    for row in range(first, last):
-        d = directory[row]
+    while True:
+        place = take(taken)
+        if place >= order.shape[0]:
+            return layout.STATUS_DONE
+        d = directory[order[place]]
         if d[SPECIAL] != 0:
             if call_at(d[SPECIAL], d.ctypes.data, batch.ctypes.data) != layout.STATUS_DONE:
                 return layout.STATUS_ARENA_FULL
@@ -140,7 +145,6 @@ def run_stages(directory: Words, first: int, last: int, events: Events, lateness
         )
         if not done:
             return layout.STATUS_ARENA_FULL
-    return layout.STATUS_DONE
 
 
 @nb.njit(inline="always")
