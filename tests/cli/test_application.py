@@ -24,8 +24,8 @@ runner = CliRunner()
 
 EXPECTED = {
     "alerts", "backtest", "check", "compile", "dataset", "dead-letters", "decisions", "demo", "detectors", "explain",
-    "features", "generate", "models", "plan", "produce", "run", "schema", "stack", "submit", "topics", "train", "verify",
-    "version",
+    "features", "generate", "models", "plan", "produce", "run", "schema", "stack", "submit", "topics", "train",
+    "verify", "version",
 }  # fmt: skip
 
 
