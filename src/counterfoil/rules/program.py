@@ -56,7 +56,7 @@ class ExpressionProgram:
             (work rows, len(rows)): column ``i`` belongs to ``rows[i]``. Results are written to the rows stated to
             ``assemble``; where a result is null its word is 0.
         threads, parts
-            Threads that share the rows, and how many they are; None for none.
+            Threads that share the rows, and into how many parts; None for none.
         """
         if len(rows) == 0 or len(self.code) == 0:
             return
@@ -73,8 +73,11 @@ class ExpressionProgram:
             part(0, size)
             return
         bounds = [size * number // parts for number in range(parts + 1)]
-        for future in [threads.submit(part, begin, end) for begin, end in pairwise(bounds)]:
-            future.result()
+        helpers = [threads.submit(part, begin, end) for begin, end in pairwise(bounds[1:])]
+        # This thread is one of them.
+        part(0, bounds[1])
+        for helper in helpers:
+            helper.result()
 
     def _run_on_copy(self, batch: Batch, rows: Words, work: Words, work_nulls: Bytes) -> None:
         copy, copy_nulls = np.array(work, order="C"), np.array(work_nulls, order="C")
