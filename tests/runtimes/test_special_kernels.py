@@ -261,3 +261,15 @@ def test_a_compiler_that_is_told_nonsense_ends(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert done.stdout == b""
+
+
+def test_a_compiler_that_dies_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with Compiler([(plan, keys) for plan, keys in zip(*some_stages(), strict=True)]) as compiler:
+        told = list(compiler.told())
+    assert [each.error for each in told] == ["the process that compiles ended with code 1"]
+
+
+def some_stages() -> tuple[tuple[StagePlan, ...], tuple[tuple[int, int], ...]]:
+    program = Program(sample_detector())
+    return program.stage_plans, program.stage_keys

@@ -13,7 +13,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -96,17 +96,24 @@ def path_of(plan: StagePlan, keys: tuple[int, int]) -> Path:
     return stages_folder() / f"{special.identity(plan, keys)}.o"
 
 
-def attach(program: Program) -> list[int]:
+def attach(program: Program, numbers: Iterable[int] | None = None) -> list[int]:
     """Have a program use the kernels that there are on this machine.
+
+    Parameters
+    ----------
+    program
+        The program; it may be at work.
+    numbers
+        Which of its stages, none of which has a kernel of its own so far; None for all.
 
     Returns
     -------
     list of int
-        Numbers of the stages that have none yet.
+        Numbers of those for which there is none.
     """
     missing = []
-    for number, (plan, keys) in enumerate(zip(program.stage_plans, program.stage_keys, strict=True)):
-        found = find(plan, keys)
+    for number in range(len(program.stage_plans)) if numbers is None else numbers:
+        found = find(program.stage_plans[number], program.stage_keys[number])
         if found is None:
             missing.append(number)
         else:
@@ -137,8 +144,12 @@ class Compiler:
             start_new_session=True,
         )
         assert self._process.stdin is not None
-        self._process.stdin.write(self._text)
-        self._process.stdin.close()
+        try:
+            self._process.stdin.write(self._text)
+            self._process.stdin.close()
+        except OSError:
+            # It has ended already; what it says comes from its end.
+            pass
         return self
 
     def __exit__(
@@ -161,6 +172,8 @@ class Compiler:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             yield Told(**json.loads(line))
+        if (code := self._process.wait()) != 0:
+            yield Told("the others", 0.0, f"the process that compiles ended with code {code}")
 
 
 class Specialising:
@@ -205,11 +218,11 @@ class Specialising:
         _log.info("compiling the kernels of this detector beside the run", stages=len(stages))
 
     def _finish(self, compiler: Compiler) -> None:
-        failed = [told for told in compiler.told() if told.error is not None]
-        for told in failed:
-            _log.warning("no kernel for this stage; going on without", stage=told.stage, reason=told.error)
+        for told in compiler.told():
+            if told.error is not None:
+                _log.warning("no kernel for this stage; going on without", stage=told.stage, reason=told.error)
+        left = attach(self._program, self._missing)
         self.close()
-        left = attach(self._program)
         _log.info("the kernels of this detector have taken over", stages=len(self._program.stage_plans) - len(left))
 
     def close(self) -> None:
@@ -242,4 +255,4 @@ def compile_now(program: Program, tell: Callable[[Told], None] | None = None) ->
         for told in compiler.told():
             if tell is not None:
                 tell(told)
-    return len(attach(program))
+    return len(attach(program, missing))
