@@ -21,6 +21,7 @@ from counterfoil.config import RunConfig, StateConfig
 from counterfoil.events.generators.payments import PaymentsGenerator
 from counterfoil.program import Program
 from counterfoil.runtimes.local.runtime import LocalRuntime
+from counterfoil.runtimes.special_kernels import compile_now
 
 CUSTOMERS = 100_000
 FILL = 500_000
@@ -45,6 +46,7 @@ def from_columns() -> list[float]:
     detector = payments_detector()
     bank = Bank(detector.schema, CUSTOMERS)
     program = Program(detector)
+    compile_now(program)
     now = fill(program, bank, FILL)
     singles = list(cut(bank.transactions(WARM_UP + MEASURED, now, now + 60 * SECOND), 1))
     microseconds(program.process, singles[:WARM_UP])
