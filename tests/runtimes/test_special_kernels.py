@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from counterfoil.program import Program
 from counterfoil.runtimes import special_kernels
 from counterfoil.runtimes.local.runtime import LocalRuntime
 from counterfoil.runtimes.special_kernels import (
+    LOCK,
     Compiler,
     Specialising,
     StageText,
@@ -31,6 +33,7 @@ from counterfoil.runtimes.special_kernels import (
     attach,
     compile_now,
     find,
+    forget,
     keep,
     path_of,
 )
@@ -157,6 +160,28 @@ def test_a_damaged_kernel_is_as_none(elsewhere: Path) -> None:
     assert find(plan, keys) is None
     assert attach(program) == list(range(len(program.stage_plans)))
     assert [each.name for each in elsewhere.iterdir()] == [path.name]
+
+
+def test_the_oldest_kernels_are_forgotten(monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> None:
+    monkeypatch.setattr(special_kernels, "_KEPT", 3)
+    elsewhere.mkdir()
+    for number in range(5):
+        path = elsewhere / f"{number}.o"
+        path.write_bytes(b"")
+        os.utime(path, (number, number))
+    (elsewhere / LOCK).touch()
+    os.utime(elsewhere / LOCK, (0, 0))
+    forget()
+    assert {each.name for each in elsewhere.iterdir()} == {"2.o", "3.o", "4.o", LOCK}
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    (tmp_path / "file").touch()
+    with Compiler([(plan, keys) for plan, keys in zip(*some_stages(), strict=True)]) as compiler:
+        told = list(compiler.told())
+    assert len(told) == 1
+    assert str(tmp_path / "file") in (told[0].error or "")
 
 
 def test_a_stage_says_all_of_itself() -> None:

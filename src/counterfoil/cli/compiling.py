@@ -38,7 +38,9 @@ def compile_kernels(
             told.append(each)
             if not as_json:
                 mark = "[green]✓[/]" if each.error is None else "[bold red]✗[/]"
-                console.print(f"{mark} {each.stage} [dim]{each.seconds:,.1f} s[/] {each.error or ''}".rstrip())
+                console.print(
+                    f"{mark} {each.stage} [dim]{each.seconds:,.1f} s[/] {each.error or ''}".rstrip(), soft_wrap=True
+                )
 
         left = compile_now(program, tell)
     if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -109,6 +110,7 @@ class Stages:
         """The threads that share a batch's work; None for one."""
         self._state = [[Shard.empty(plan, state_bytes) for _ in range(shards)] for plan in self.plans]
         self._special: dict[int, Special] = {}
+        self._filling = Lock()
         self._room = 0
         self._toucher: ThreadPoolExecutor | None = None
         self._follow_growth()
@@ -218,6 +220,10 @@ class Stages:
         self._room -= events
 
     def _fill_directory(self) -> None:
+        with self._filling:
+            self._fill_rows()
+
+    def _fill_rows(self) -> None:
         for number, (plan, keys) in enumerate(zip(self.plans, self._key_rows, strict=True)):
             for place, shard in enumerate(self._state[number]):
                 row = self._directory[number * self._shards + place]
@@ -245,9 +251,11 @@ class Stages:
         special
             From ``special.load``.
         """
-        self._special[number] = special
-        # One word at a time, and no more: a batch may be running.
-        self._directory[number * self._shards : (number + 1) * self._shards, kernel.SPECIAL] = special.address
+        rows = slice(number * self._shards, (number + 1) * self._shards)
+        with self._filling:
+            self._special[number] = special
+            # One word at a time, and no more: a batch may be running.
+            self._directory[rows, kernel.SPECIAL] = special.address
 
     def entities(self) -> dict[str, int]:
         """Return how many entities each stage knows."""

@@ -18,7 +18,7 @@ import msgspec
 from counterfoil.compiled import stages_folder
 from counterfoil.features import special
 from counterfoil.features.special_check import Trial
-from counterfoil.runtimes.special_kernels import StageText, find, keep
+from counterfoil.runtimes.special_kernels import LOCK, StageText, find, forget, keep
 
 _NICE = 19
 _SECONDS = 1_800
@@ -31,15 +31,25 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
     stages = msgspec.msgpack.decode(sys.stdin.buffer.read(), type=list[StageText])
     folder = stages_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("ab") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("ab")
+    except OSError as error:
+        reason = f"{folder} cannot be written to ({error.strerror}); NUMBA_CACHE_DIR names another folder"
+        _tell("every stage", 0.0, reason)
+        return
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for stage in stages:
             started = time.monotonic()
-            error = _compile(stage)
-            told = {"stage": stage.name, "seconds": round(time.monotonic() - started, 1), "error": error}
-            sys.stdout.write(json.dumps(told) + "\n")
-            sys.stdout.flush()
+            refusal = _compile(stage)
+            _tell(stage.name, time.monotonic() - started, refusal)
+        forget()
+
+
+def _tell(stage: str, seconds: float, error: str | None) -> None:
+    sys.stdout.write(json.dumps({"stage": stage, "seconds": round(seconds, 1), "error": error}) + "\n")
+    sys.stdout.flush()
 
 
 def _compile(stage: StageText) -> str | None:
@@ -52,7 +62,10 @@ def _compile(stage: StageText) -> str | None:
     code = special.machine_code(plan, keys)
     if not trial.passes(special.load(code)):
         return "its answers are not those of the kernel that reads tables; please report this"
-    keep(plan, keys, code)
+    try:
+        keep(plan, keys, code)
+    except OSError as error:
+        return f"it cannot be kept in {stages_folder()}: {error.strerror}"
     return None
 
 

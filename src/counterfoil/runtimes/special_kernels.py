@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +31,12 @@ from counterfoil.program import Program
 
 _log = get_logger(__name__)
 
+LOCK = "lock"
+"""The file that whoever compiles holds."""
 _DIGEST = 32
 """Bytes in front of a file's machine code: its SHA-256."""
+_KEPT = 1_000
+"""Files that are kept, some 50 kB each."""
 
 
 class StageText(msgspec.Struct, frozen=True):
@@ -91,6 +96,13 @@ def keep(plan: StagePlan, keys: tuple[int, int], code: bytes) -> None:
     fresh.replace(path)
 
 
+def forget() -> None:
+    """Remove the oldest files beyond ``_KEPT``: those of features that have long been changed."""
+    files = [each for each in stages_folder().iterdir() if each.name != LOCK and each.is_file()]
+    for path in sorted(files, key=lambda each: each.stat().st_mtime_ns, reverse=True)[_KEPT:]:
+        path.unlink(missing_ok=True)
+
+
 def path_of(plan: StagePlan, keys: tuple[int, int]) -> Path:
     """Return where a stage's machine code is kept."""
     return stages_folder() / f"{special.identity(plan, keys)}.o"
@@ -135,21 +147,18 @@ class Compiler:
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Compiler:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "counterfoil.runtimes.special_compiler"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            # Ctrl-C is for the run, which ends this.
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(self._text)
-            self._process.stdin.close()
-        except OSError:
-            # It has ended already; what it says comes from its end.
-            pass
+        # A file, because a pipe would have the run wait until the process has started and reads.
+        with tempfile.TemporaryFile() as text:
+            text.write(self._text)
+            text.seek(0)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "counterfoil.runtimes.special_compiler"],
+                stdin=text,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                # Ctrl-C is for the run, which ends this.
+                start_new_session=True,
+            )
         return self
 
     def __exit__(
