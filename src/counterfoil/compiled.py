@@ -13,6 +13,7 @@ import importlib
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent
@@ -96,6 +97,7 @@ def keep_kernels() -> None:
     os.environ.setdefault("NUMBA_DISABLE_INTEL_SVML", "1")
 
 
+@cache
 def stages_folder() -> Path:
     """Return where kernels of single stages are kept: of this source, whatever else is kept beside them."""
     return Path(os.environ["NUMBA_CACHE_DIR"]) / f"stages-{_known_fingerprint(_cache_folder())}"
