@@ -260,9 +260,9 @@ class LimitsConfig:
     """Parts that each entity's state is divided into; decisions do not depend on it."""
     threads: int = setting(1, minimum=1, maximum=1_024)
     """Threads that decide."""
-    specialise_events: int = setting(2_000_000, minimum=0, maximum=1_000_000_000)
-    """Events after which a run compiles the kernels of its detector, in a process of its own beside it; half a minute
-    later it goes on faster, as every later one on this machine. Decisions are the same. 0 for never."""
+    specialise_events: int = setting(10_000_000, minimum=0, maximum=1_000_000_000)
+    """Events after which a run compiles the kernels of its detector, in a process of its own beside it; it goes on
+    faster with each, as does every later one on this machine. Decisions are the same. 0 for never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

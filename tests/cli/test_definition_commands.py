@@ -172,17 +172,28 @@ def test_version(command: Command) -> None:
 def test_compile_makes_kernels_once(command: Command) -> None:
     first = command("compile", "account-burst")
     assert first.exit_code == 0
-    assert "stages" in first.stdout
+    assert "1 stage," in first.stdout
     again = command("compile", "account-burst", "--json")
-    assert json.loads(again.stdout) == {"stages": 1, "compiled": [], "without": 0}
-    assert "all were there" in command("compile", "account-burst").stdout
+    assert json.loads(again.stdout) == {"stages": 1, "results": [], "without": 0}
+    assert "none compiled now" in command("compile", "account-burst").stdout
+
+
+def test_compile_has_nothing_to_do_for_rules_alone(command: Command, tmp_path: Path) -> None:
+    definition = tmp_path / "rules.yaml"
+    definition.write_text(
+        "detector: rules\n"
+        "events: {payment: {id: id, time: at, decide: true, fields: {amount: money}}}\n"
+        "rules: [{name: large, when: amount > 100, then: review, score: 0.9, reason: Large.}]\n"
+    )
+    assert "nothing to compile" in command("compile", str(definition)).stdout
 
 
 def test_compile_says_which_stage_has_none(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     from counterfoil.runtimes import special_kernels
 
     def fail(program: object, tell: Callable[[special_kernels.Told], None]) -> int:
-        tell(special_kernels.Told("account", 1.5, "its answers are others"))
+        tell(special_kernels.Told(0, "account", "waiting"))
+        tell(special_kernels.Told(0, "account", "failed", 1.5, "its answers are others"))
         return 1
 
     monkeypatch.setattr(special_kernels, "compile_now", fail)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,8 +25,8 @@ from counterfoil.program import Program
 from counterfoil.runtimes import special_kernels
 from counterfoil.runtimes.local.runtime import LocalRuntime
 from counterfoil.runtimes.special_kernels import (
-    LOCK,
     Compiler,
+    Order,
     Specialising,
     StageText,
     Told,
@@ -36,6 +36,8 @@ from counterfoil.runtimes.special_kernels import (
     forget,
     keep,
     path_of,
+    refusal,
+    refuse,
 )
 from tests.features.harness import Arrival, World, histories, variants
 from tests.features.test_conformance import KEY, assert_same, log_of, payments, reference, stream
@@ -140,7 +142,7 @@ def test_the_trial_refuses_a_kernel_whose_window_is_a_second_longer() -> None:
 
 def own_kernel(plan: StagePlan, keys: tuple[int, int]) -> Special:
     with Compiler([(plan, keys)]) as compiler:
-        assert [told.error for told in compiler.told()] == [None]
+        assert [told.reason for told in compiler.told() if told.ended] == [""]
     kernel = find(plan, keys)
     assert kernel is not None
     return kernel
@@ -150,6 +152,7 @@ def test_a_damaged_kernel_is_as_none(elsewhere: Path) -> None:
     program = Program(sample_detector())
     plan, keys = program.stage_plans[0], program.stage_keys[0]
     assert find(plan, keys) is None
+    elsewhere.mkdir()
     keep(plan, keys, b"machine code")
     path = path_of(plan, keys)
     content = bytearray(path.read_bytes())
@@ -169,19 +172,17 @@ def test_the_oldest_kernels_are_forgotten(monkeypatch: pytest.MonkeyPatch, elsew
         path = elsewhere / f"{number}.o"
         path.write_bytes(b"")
         os.utime(path, (number, number))
-    (elsewhere / LOCK).touch()
-    os.utime(elsewhere / LOCK, (0, 0))
     forget()
-    assert {each.name for each in elsewhere.iterdir()} == {"2.o", "3.o", "4.o", LOCK}
+    assert {each.name for each in elsewhere.iterdir()} == {"2.o", "3.o", "4.o"}
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
     (tmp_path / "file").touch()
-    with Compiler([(plan, keys) for plan, keys in zip(*some_stages(), strict=True)]) as compiler:
+    with Compiler(some_stages()) as compiler:
         told = list(compiler.told())
     assert len(told) == 1
-    assert str(tmp_path / "file") in (told[0].error or "")
+    assert str(tmp_path / "file") in told[0].reason
 
 
 def test_a_stage_says_all_of_itself() -> None:
@@ -208,10 +209,10 @@ def test_a_long_run_takes_over_kernels_while_it_goes_on(tmp_path: Path) -> None:
 
 
 class Slow:
-    """A compiler that is ready when it is told so."""
+    """A compiler that says what it is told to."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.ready = False
+        self.news: list[Told] | None = []
         self.ended = 0
         slow = self
 
@@ -222,12 +223,8 @@ class Slow:
             def __exit__(self, *_: object) -> None:
                 slow.ended += 1
 
-            @property
-            def done(self) -> bool:
-                return slow.ready
-
-            def told(self) -> Iterator[Told]:
-                yield Told("customer", 1.0, "it is too large")
+            def news(self, seconds: float = 0.0) -> list[Told] | None:
+                return slow.news
 
         monkeypatch.setattr(special_kernels, "Compiler", _Compiler)
 
@@ -242,12 +239,44 @@ def test_kernels_are_asked_for_after_so_many_events(monkeypatch: pytest.MonkeyPa
     assert watch._compiler is not None
     watch.after(1)
     assert slow.ended == 0
-    slow.ready = True
+    slow.news = [Told(0, "customer", "failed", 1.0, "it is too large")]
+    watch.after(1)
+    assert slow.ended == 0
+    slow.news = None
     watch.after(1)
     assert slow.ended == 1
     watch.after(1_000)
     watch.close()
     assert slow.ended == 1
+
+
+def test_each_kernel_takes_over_as_soon_as_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = Program(payments())
+    monkeypatch.setattr(special_kernels, "find", lambda *_: None)
+    watch = Specialising(program, 1)
+    monkeypatch.undo()
+    compiled(Program(payments()))
+    slow = Slow(monkeypatch)
+    watch.after(1)
+    slow.news = [Told(3, "account_pair", "compiling"), Told(3, "account_pair", "compiled", 1.0)]
+    watch.after(1)
+    assert np.flatnonzero(program.stages._directory[:, SPECIAL]).tolist() == [3]
+    watch.close()
+    assert slow.ended == 1
+
+
+def test_what_cannot_be_compiled_is_not_tried_again(monkeypatch: pytest.MonkeyPatch, elsewhere: Path) -> None:
+    slow = Slow(monkeypatch)
+    program = Program(sample_detector())
+    elsewhere.mkdir()
+    for plan, keys in zip(program.stage_plans, program.stage_keys, strict=True):
+        refuse(plan, keys, "it has too many features")
+        assert refusal(plan, keys) == "it has too many features"
+    watch = Specialising(program, 1)
+    watch.after(1)
+    assert watch._compiler is None
+    watch.close()
+    assert slow.ended == 0
 
 
 def test_never_is_never(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,28 +302,83 @@ def test_the_process_ends_with_the_run() -> None:
     with Compiler([(program.stage_plans[0], program.stage_keys[0])]) as compiler:
         process = compiler._process
         assert process is not None
-        assert not compiler.done
+        assert process.poll() is None
     assert process.returncode is not None
 
 
-def test_a_compiler_that_is_told_nonsense_ends(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "counterfoil.runtimes.special_compiler"],
-        input=b"nonsense",
-        capture_output=True,
-        check=False,
+def begin(folder: Path, text: bytes, seconds: int = 180) -> subprocess.Popen[bytes]:
+    """Start a compiler that keeps what it makes in a folder, and reads the kernels of everybody from the usual one."""
+    source = (
+        "import sys; from pathlib import Path\n"
+        "from counterfoil.runtimes import special_compiler as compiler, special_kernels as kernels\n"
+        "compiler.stages_folder = kernels.stages_folder = lambda: Path(sys.argv[1])\n"
+        "compiler._SECONDS = int(sys.argv[2])\n"
+        "compiler.main()\n"
     )
-    assert done.returncode == 1
-    assert done.stdout == b""
+    command = [sys.executable, "-c", source, str(folder), str(seconds)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdin is not None
+    process.stdin.write(text)
+    process.stdin.close()
+    return process
+
+
+def end(process: subprocess.Popen[bytes]) -> tuple[int, list[Told]]:
+    """Return how a compiler ended, and what it said."""
+    assert process.stdout is not None
+    with process.stdout as said:
+        told = [msgspec.json.decode(line, type=Told) for line in said]
+    return process.wait(), told
+
+
+def order(stage: tuple[StagePlan, tuple[int, int]], asked_by: int | None = None) -> bytes:
+    return msgspec.msgpack.encode(Order(asked_by or os.getpid(), [StageText.of(*stage)]))
+
+
+def test_a_compiler_that_is_told_nonsense_ends(tmp_path: Path) -> None:
+    assert end(begin(tmp_path, b"nonsense")) == (1, [])
+
+
+def test_a_compiler_whose_master_is_gone_ends(tmp_path: Path) -> None:
+    code, told = end(begin(tmp_path, order(some_stages()[0], asked_by=1)))
+    assert code == 1
+    assert [each.state for each in told] == ["compiling"]
+    assert not list(tmp_path.glob("*.o"))
 
 
 def test_a_compiler_that_dies_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with Compiler([(plan, keys) for plan, keys in zip(*some_stages(), strict=True)]) as compiler:
+    with Compiler(some_stages()) as compiler:
         told = list(compiler.told())
-    assert [each.error for each in told] == ["the process that compiles ended with code 1"]
+    assert [each.reason for each in told] == ["the process that compiles ended with code 1"]
 
 
-def some_stages() -> tuple[tuple[StagePlan, ...], tuple[tuple[int, int], ...]]:
+def test_two_that_want_the_same_share_it(tmp_path: Path) -> None:
+    processes = [begin(tmp_path, order(some_stages()[0])) for _ in range(2)]
+    assert sorted(end(process)[1][-1].state for process in processes) == ["compiled", "there"]
+    assert len(list(tmp_path.glob("*.o"))) == 1
+
+
+def test_a_stage_that_takes_too_long_goes_without(tmp_path: Path) -> None:
+    program = Program(payments())
+    number = [plan.name for plan in program.stage_plans].index("customer")
+    text = order((program.stage_plans[number], program.stage_keys[number]))
+    first, again = (end(begin(tmp_path, text, seconds=1))[1][-1] for _ in range(2))
+    assert "too many features" in first.reason
+    assert again == msgspec.structs.replace(first, seconds=0.0), "it was remembered"
+    assert not list(tmp_path.glob("*.o"))
+
+
+def test_a_kernel_that_cannot_be_kept_is_tried_again(tmp_path: Path) -> None:
+    stage = some_stages()[0]
+    (tmp_path / path_of(*stage).name).mkdir()
+    for _ in range(2):
+        told = end(begin(tmp_path, order(stage)))[1][-1]
+        assert told.state == "failed"
+        assert "set NUMBA_CACHE_DIR to another folder" in told.reason
+    assert not list(tmp_path.glob("*.fresh"))
+
+
+def some_stages() -> list[tuple[StagePlan, tuple[int, int]]]:
     program = Program(sample_detector())
-    return program.stage_plans, program.stage_keys
+    return list(zip(program.stage_plans, program.stage_keys, strict=True))

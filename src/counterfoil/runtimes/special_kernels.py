@@ -8,16 +8,18 @@ else.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import os
+import selectors
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -31,12 +33,14 @@ from counterfoil.program import Program
 
 _log = get_logger(__name__)
 
-LOCK = "lock"
-"""The file that whoever compiles holds."""
 _DIGEST = 32
 """Bytes in front of a file's machine code: its SHA-256."""
 _KEPT = 1_000
 """Files that are kept, some 50 kB each."""
+_REASON = 500
+"""Characters of a reason that are kept."""
+_PATIENCE = 0.2
+"""Seconds after which whoever waits for the compiler looks up."""
 
 
 class StageText(msgspec.Struct, frozen=True):
@@ -56,6 +60,11 @@ class StageText(msgspec.Struct, frozen=True):
         texts = [(list(table.shape), table.tobytes()) for table in tables]
         return cls(plan.name, texts, plan.record_words, plan.pairs, keys)
 
+    @property
+    def size(self) -> int:
+        """Bytes of tables: the more, the longer it takes to compile."""
+        return sum(len(content) for _, content in self.tables)
+
     def plan(self) -> StagePlan:
         """Return the stage's plan; the names of its keys are not in it."""
         words = [np.frombuffer(content, np.int64).reshape(shape) for shape, content in self.tables[:-1]]
@@ -66,14 +75,30 @@ class StageText(msgspec.Struct, frozen=True):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What the compiler says of a stage when it is done with it."""
+class Order(msgspec.Struct, frozen=True):
+    """What the compiler is told."""
 
+    asked_by: int
+    """The process for which it works: it ends with it."""
+    stages: list[StageText]
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What the compiler says of a stage."""
+
+    number: int
+    """Which of the stages that it was given; -1 for all of them."""
     stage: str
-    seconds: float
-    error: str | None = None
+    state: Literal["waiting", "compiling", "compiled", "there", "failed"]
+    """Another process compiles it; it is begun; it is done; another process has done it; it is left without."""
+    seconds: float = 0.0
+    reason: str = ""
     """Why there is no kernel for it."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether that is the last that is said of the stage."""
+        return self.state not in {"waiting", "compiling"}
 
 
 def find(plan: StagePlan, keys: tuple[int, int]) -> Special | None:
@@ -88,17 +113,38 @@ def find(plan: StagePlan, keys: tuple[int, int]) -> Special | None:
 
 
 def keep(plan: StagePlan, keys: tuple[int, int], code: bytes) -> None:
-    """Keep a stage's machine code; whole or not at all."""
+    """Keep a stage's machine code; whole or not at all. Only who holds the stage's lock may."""
     path = path_of(plan, keys)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_bytes(hashlib.sha256(code).digest() + code)
-    fresh.replace(path)
+    fresh = path.with_suffix(".fresh")
+    try:
+        fresh.write_bytes(hashlib.sha256(code).digest() + code)
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
+def refusal(plan: StagePlan, keys: tuple[int, int]) -> str | None:
+    """Return why a stage cannot have a kernel, where that has been tried on this machine."""
+    try:
+        return _refused(plan, keys).read_text(errors="replace")[:_REASON]
+    except OSError:
+        return None
+
+
+def refuse(plan: StagePlan, keys: tuple[int, int], reason: str) -> None:
+    """Remember why a stage cannot have a kernel: trying again would end as before."""
+    with contextlib.suppress(OSError):
+        _refused(plan, keys).write_text(reason[:_REASON])
+
+
+def _refused(plan: StagePlan, keys: tuple[int, int]) -> Path:
+    return path_of(plan, keys).with_suffix(".refused")
 
 
 def forget() -> None:
     """Remove the oldest files beyond ``_KEPT``: those of features that have long been changed."""
-    files = [each for each in stages_folder().iterdir() if each.name != LOCK and each.is_file()]
+    files = [each for each in stages_folder().iterdir() if each.is_file()]
     for path in sorted(files, key=lambda each: each.stat().st_mtime_ns, reverse=True)[_KEPT:]:
         path.unlink(missing_ok=True)
 
@@ -143,8 +189,10 @@ class Compiler:
     """
 
     def __init__(self, stages: Sequence[tuple[StagePlan, tuple[int, int]]]) -> None:
-        self._text = msgspec.msgpack.encode([StageText.of(plan, keys) for plan, keys in stages])
+        self._text = msgspec.msgpack.encode(Order(os.getpid(), [StageText.of(plan, keys) for plan, keys in stages]))
         self._process: subprocess.Popen[bytes] | None = None
+        self._rest = b""
+        self._ended = False
 
     def __enter__(self) -> Compiler:
         # A file, because a pipe would have the run wait until the process has started and reads.
@@ -156,7 +204,8 @@ class Compiler:
                 stdin=text,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                # Ctrl-C is for the run, which ends this.
+                bufsize=0,
+                # Ctrl-C is for the run, which ends this, and whatever it has started.
                 start_new_session=True,
             )
         return self
@@ -166,23 +215,40 @@ class Compiler:
     ) -> None:
         if self._process is not None:
             assert self._process.stdout is not None
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process.stdout.close()
 
-    @property
-    def done(self) -> bool:
-        """Whether it has ended."""
-        return self._process is not None and self._process.poll() is not None
+    def news(self, seconds: float = 0.0) -> list[Told] | None:
+        """Return what it has said since it was last asked; None when it has ended and said everything.
 
-    def told(self) -> Iterator[Told]:
-        """Yield what it says, stage by stage, to its end."""
+        Parameters
+        ----------
+        seconds
+            How long to wait for something.
+        """
         assert self._process is not None
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            yield Told(**json.loads(line))
-        if (code := self._process.wait()) != 0:
-            yield Told("the others", 0.0, f"the process that compiles ended with code {code}")
+        if self._ended:
+            return None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            if not selector.select(seconds):
+                return []
+        said = os.read(self._process.stdout.fileno(), 1 << 16)
+        *lines, self._rest = (self._rest + said).split(b"\n")
+        told = [msgspec.json.decode(line, type=Told) for line in lines]
+        if not said:
+            self._ended = True
+            if (code := self._process.wait()) != 0:
+                told.append(Told(-1, "", "failed", 0.0, f"the process that compiles ended with code {code}"))
+        return told
+
+    def told(self) -> Iterator[Told]:
+        """Yield what it says, to its end; a signal is heard meanwhile."""
+        while (news := self.news(_PATIENCE)) is not None:
+            yield from news
 
 
 class Specialising:
@@ -198,7 +264,9 @@ class Specialising:
 
     def __init__(self, program: Program, events: int) -> None:
         self._program = program
-        self._missing = attach(program) if events else []
+        without = attach(program) if events else []
+        plans, keys = program.stage_plans, program.stage_keys
+        self._missing = [number for number in without if refusal(plans[number], keys[number]) is None]
         self._left = events
         self._compiler: Compiler | None = None
 
@@ -210,13 +278,12 @@ class Specialising:
             self._left -= events
             if self._left <= 0:
                 self._start()
-        elif self._compiler.done:
-            self._finish(self._compiler)
+        else:
+            self._listen(self._compiler)
 
     def _start(self) -> None:
         program = self._program
-        stages = [(program.stage_plans[number], program.stage_keys[number]) for number in self._missing]
-        compiler = Compiler(stages)
+        compiler = Compiler([(program.stage_plans[number], program.stage_keys[number]) for number in self._missing])
         try:
             compiler.__enter__()
         except OSError as error:
@@ -224,18 +291,27 @@ class Specialising:
             self._missing = []
             return
         self._compiler = compiler
-        _log.info("compiling the kernels of this detector beside the run", stages=len(stages))
+        _log.info("compiling the kernels of this detector beside the run", stages=len(self._missing))
 
-    def _finish(self, compiler: Compiler) -> None:
-        for told in compiler.told():
-            if told.error is not None:
-                _log.warning("no kernel for this stage; going on without", stage=told.stage, reason=told.error)
-        left = attach(self._program, self._missing)
-        self.close()
-        _log.info("the kernels of this detector have taken over", stages=len(self._program.stage_plans) - len(left))
+    def _listen(self, compiler: Compiler) -> None:
+        news = compiler.news()
+        for told in news or []:
+            if told.state == "failed":
+                stage = {"stage": told.stage} if told.stage else {}
+                _log.warning("no kernel was compiled; going on without", **stage, reason=told.reason)
+            elif told.ended:
+                attach(self._program, [self._missing[told.number]])
+        if news is None:
+            self._end()
+            _log.info("the kernels of this detector have taken over")
 
     def close(self) -> None:
-        """Stop compiling; the run ends."""
+        """Stop compiling; the run ends. What has been compiled stays for the next."""
+        if self._compiler is not None:
+            _log.info("compiling ends with the run; a later one goes on with it")
+        self._end()
+
+    def _end(self) -> None:
         self._missing = []
         if self._compiler is not None:
             self._compiler.__exit__(None, None, None)
@@ -250,7 +326,7 @@ def compile_now(program: Program, tell: Callable[[Told], None] | None = None) ->
     program
         The program, which uses them from then on.
     tell
-        Called after each stage.
+        Called with all that the compiler says.
 
     Returns
     -------
