@@ -205,8 +205,9 @@ class Compiler:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 bufsize=0,
-                # Ctrl-C is for the run, which ends this, and whatever it has started.
-                start_new_session=True,
+                # A group, because Ctrl-C is for the run, which ends this and whatever it has started. Not a session:
+                # Linux shares processors evenly between those, whatever the priority of what is in them.
+                process_group=0,
             )
         return self
 
