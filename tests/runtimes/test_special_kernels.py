@@ -176,6 +176,10 @@ def test_the_oldest_kernels_are_forgotten(monkeypatch: pytest.MonkeyPatch, elsew
     assert {each.name for each in elsewhere.iterdir()} == {"2.o", "3.o", "4.o"}
 
 
+def test_a_kernel_that_another_process_forgets_is_passed_over(elsewhere: Path) -> None:
+    assert special_kernels._changed(elsewhere / "gone.o") == 0
+
+
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
     (tmp_path / "file").touch()
@@ -351,6 +355,15 @@ def test_a_compiler_that_dies_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with Compiler(some_stages()) as compiler:
         told = list(compiler.told())
     assert [each.reason for each in told] == ["the process that compiles ended with code 1"]
+
+
+def test_a_process_that_has_ended_is_not_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda group, _: killed.append(group))
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with Compiler(some_stages()) as compiler:
+        list(compiler.told())
+    assert killed == []
 
 
 def test_two_that_want_the_same_share_it(tmp_path: Path) -> None:

@@ -17,44 +17,33 @@ from numba.extending import intrinsic
 from counterfoil.events.batch import Words
 
 
+def _pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Generate what makes a pointer of an address."""
+    return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+
 @intrinsic
 def words_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
     """Return a pointer to int64 words from an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(types.int64)(types.int64), generate
+    return types.CPointer(types.int64)(types.int64), _pointer
 
 
 @intrinsic
 def floats_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
     """Return a pointer to float64 words from an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(types.float64)(types.int64), generate
+    return types.CPointer(types.float64)(types.int64), _pointer
 
 
 @intrinsic
 def shorts_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
     """Return a pointer to int16 numbers from an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(types.int16)(types.int64), generate
+    return types.CPointer(types.int16)(types.int64), _pointer
 
 
 @intrinsic
 def bytes_at(typing_context: Any, address: Any) -> Any:  # noqa: ARG001
     """Return a pointer to bytes from an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
-
-    return types.CPointer(types.uint8)(types.int64), generate
+    return types.CPointer(types.uint8)(types.int64), _pointer
 
 
 @intrinsic

@@ -430,6 +430,11 @@ class StagePlan:
     """How many measures and tallies keep values."""
 
     @property
+    def tables(self) -> tuple[Words, Words, Words, Words, Words, np.ndarray[tuple[int], np.dtype[np.float64]]]:
+        """What kernels read: tracks, edges, measures, tallies, operations, divisors."""
+        return self.tracks, self.edges, self.measures, self.tallies, self.operations, self.divisors
+
+    @property
     def bytes_per_entity(self) -> int:
         """Bytes of record, index and first rings of an entity that has one event of every kind."""
         rings = sum(

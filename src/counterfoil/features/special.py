@@ -48,7 +48,7 @@ def identity(plan: StagePlan, keys: tuple[int, int]) -> str:
     digest = hashlib.sha256()
     machine = (llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten())
     digest.update(repr((_VERSION, nb.__version__, llvmlite.__version__, machine, keys, plan.record_words)).encode())
-    for table in _tables(plan):
+    for table in plan.tables:
         digest.update(repr((table.shape, table.dtype.str)).encode())
         digest.update(table.tobytes())
     return digest.hexdigest()[:32]
@@ -67,7 +67,7 @@ def machine_code(plan: StagePlan, keys: tuple[int, int]) -> bytes:
         Rows of the keys under which it is read and fed.
     """
     llvm.set_option("counterfoil", f"-unroll-threshold={_UNROLL}")
-    stage = _compile(*_tables(plan), plan.record_words, *keys)
+    stage = _compile(*plan.tables, plan.record_words, *keys)
     module = llvm.parse_assembly(stage.inspect_llvm().replace(stage.native_name, _NAME))
     return _target_machine().emit_object(module)
 
@@ -108,10 +108,6 @@ def _target_machine() -> llvm.TargetMachine:
     return target.create_target_machine(
         cpu=llvm.get_host_cpu_name(), features=features, opt=3, reloc="default", codemodel="jitdefault", jit=True
     )
-
-
-def _tables(plan: StagePlan) -> tuple[Words, Words, Words, Words, Words, Floats]:
-    return plan.tracks, plan.edges, plan.measures, plan.tallies, plan.operations, plan.divisors
 
 
 def _compile(

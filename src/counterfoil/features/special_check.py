@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 
 from counterfoil.events.batch import Bytes, Words
@@ -49,8 +51,8 @@ class Trial:
             stages.use_special(0, special)
         events = _Source(self._plan, self._keys)
         answers: Answers = []
-        for number in range(1 << 30):
-            batch = events.batch(_BATCHES[number % len(_BATCHES)])
+        for size in cycle(_BATCHES):
+            batch = events.batch(size)
             if batch is None:
                 break
             stages.update(batch)

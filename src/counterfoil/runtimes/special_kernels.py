@@ -48,7 +48,7 @@ class StageText(msgspec.Struct, frozen=True):
 
     name: str
     tables: list[tuple[list[int], bytes]]
-    """Shape and content of tracks, edges, measures, tallies, operations, divisors."""
+    """Shape and content of ``StagePlan.tables``."""
     record_words: int
     pairs: int
     keys: tuple[int, int]
@@ -56,8 +56,7 @@ class StageText(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, plan: StagePlan, keys: tuple[int, int]) -> StageText:
         """Return the text of a stage."""
-        tables = (plan.tracks, plan.edges, plan.measures, plan.tallies, plan.operations, plan.divisors)
-        texts = [(list(table.shape), table.tobytes()) for table in tables]
+        texts = [(list(table.shape), table.tobytes()) for table in plan.tables]
         return cls(plan.name, texts, plan.record_words, plan.pairs, keys)
 
     @property
@@ -145,8 +144,16 @@ def _refused(plan: StagePlan, keys: tuple[int, int]) -> Path:
 def forget() -> None:
     """Remove the oldest files beyond ``_KEPT``: those of features that have long been changed."""
     files = [each for each in stages_folder().iterdir() if each.is_file()]
-    for path in sorted(files, key=lambda each: each.stat().st_mtime_ns, reverse=True)[_KEPT:]:
+    for path in sorted(files, key=_changed, reverse=True)[_KEPT:]:
         path.unlink(missing_ok=True)
+
+
+def _changed(path: Path) -> int:
+    """Return when a file was changed; 0 where another process has just renamed or removed it."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def path_of(plan: StagePlan, keys: tuple[int, int]) -> Path:
@@ -216,9 +223,10 @@ class Compiler:
     ) -> None:
         if self._process is not None:
             assert self._process.stdout is not None
-            with contextlib.suppress(ProcessLookupError):
+            if self._process.poll() is None:
+                # Not behind its end: the number of the group might be another's by then.
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+                self._process.wait()
             self._process.stdout.close()
 
     def news(self, seconds: float = 0.0) -> list[Told] | None:
@@ -269,6 +277,7 @@ class Specialising:
         plans, keys = program.stage_plans, program.stage_keys
         self._missing = [number for number in without if refusal(plans[number], keys[number]) is None]
         self._left = events
+        self._taken_over = 0
         self._compiler: Compiler | None = None
 
     def after(self, events: int) -> None:
@@ -301,10 +310,11 @@ class Specialising:
                 stage = {"stage": told.stage} if told.stage else {}
                 _log.warning("no kernel was compiled; going on without", **stage, reason=told.reason)
             elif told.ended:
-                attach(self._program, [self._missing[told.number]])
+                self._taken_over += not attach(self._program, [self._missing[told.number]])
         if news is None:
             self._end()
-            _log.info("the kernels of this detector have taken over")
+            if self._taken_over:
+                _log.info("kernels of this detector have taken over", stages=self._taken_over)
 
     def close(self) -> None:
         """Stop compiling; the run ends. What has been compiled stays for the next."""
